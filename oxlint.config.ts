@@ -1,0 +1,111 @@
+import type { OxlintConfig, OxlintOverride } from 'oxlint';
+
+/**
+ * What other folders of `src` may import of each folder, lowest first; everything else in a folder is its own. Imports
+ * point one way: up this list, never down. `main` constructs everything, so it may import everything; nothing imports
+ * `main` or, but for `main`, the sandbox.
+ */
+const bottom = ['errors.ts', 'log.ts', 'clock.ts'];
+const calls = ['calls/caller.ts', 'calls/http.ts'];
+const events = ['events/events.ts'];
+const db = ['db/database.ts', 'db/tables.ts', 'db/pages.ts', 'db/jobs.ts'];
+const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
+const providers = ['providers/provider.ts', 'providers/catalog.ts'];
+const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
+const connections = ['connections/connections.ts', 'connections/connection.ts', 'connections/api.ts'];
+const sync = ['sync/changes.ts', 'sync/status.ts', 'sync/records.ts'];
+const webhooks = ['webhooks/receive.ts'];
+const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
+
+const upToDb = [...bottom, ...calls, ...events, ...db];
+const upToProviders = [...upToDb, ...providers];
+const upToOAuth = [...upToProviders, ...oauth];
+const upToConnections = [...upToOAuth, ...connections];
+const upToSync = [...upToConnections, ...sync];
+const upToWebhooks = [...upToSync, ...webhooks];
+
+/** Where several layers hold for a file, the last one does. */
+const layers = [
+  layer('src/*.ts', [...from('./', upToWebhooks), ...resolvers], ['./*/**', './main.ts']),
+  layer('src/{errors,log,clock,config}.ts', from('./', bottom), ['./**']),
+  layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['./**']),
+  layer('src/{calls,events,db}/**', from('../', upToDb)),
+  layer('src/providers/**', from('../', [...upToProviders, ...pureOAuth])),
+  layer('src/oauth/**', from('../', upToProviders)),
+  layer(
+    'src/oauth/{protocol,encryption}.ts',
+    [...from('../', upToProviders), './protocol.ts', './encryption.ts'],
+    ['./**'],
+  ),
+  layer('src/connections/**', from('../', upToOAuth)),
+  layer('src/sync/**', from('../', upToConnections)),
+  layer('src/webhooks/**', from('../', upToSync)),
+  layer('src/sandbox/**', from('../', bottom)),
+  layer('resolvers/**', from('../src/', [...upToWebhooks, 'identity.ts'])),
+];
+
+/** `files` may import of other folders, and of what is `alsoClosed`, only what is `open`. */
+function layer(files: string, open: string[], alsoClosed: string[] = []): OxlintOverride {
+  const group = ['../**', ...alsoClosed, ...open.map((file) => `!${file}`)];
+  const message =
+    'Imports point one way, and only at what another folder offers: oxlint.config.ts has the order.';
+  return {
+    files: [files],
+    rules: { 'no-restricted-imports': ['error', { patterns: [{ group, message }] }] },
+  };
+}
+
+function from(source: string, files: string[]) {
+  return files.map((file) => `${source}${file}`);
+}
+
+const config: OxlintConfig = {
+  plugins: ['typescript', 'unicorn', 'oxc', 'import', 'node', 'promise', 'vitest'],
+  options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: 'error' },
+  categories: { correctness: 'error' },
+  ignorePatterns: ['resolvers/types.generated.ts'],
+  rules: {
+    eqeqeq: ['error', 'always', { null: 'ignore' }],
+    'import/no-cycle': 'error',
+    'import/no-default-export': 'error',
+    'no-console': 'error',
+    'node/no-process-env': 'error',
+    'typescript/ban-ts-comment': 'error',
+    'typescript/no-explicit-any': 'error',
+    'typescript/no-floating-promises': 'error',
+    'typescript/no-misused-promises': 'error',
+    'typescript/only-throw-error': 'error',
+    'typescript/switch-exhaustiveness-check': 'error',
+    'vitest/no-disabled-tests': 'error',
+    'vitest/no-focused-tests': 'error',
+    // Our objects are closures: their methods have no `this` to lose.
+    'typescript/unbound-method': 'off',
+    // Spreads group the members of a long list.
+    'unicorn/no-useless-spread': 'off',
+  },
+  overrides: [
+    ...layers,
+    { files: ['src/main.ts', 'src/ops.ts'], rules: { 'no-restricted-imports': 'off' } },
+    {
+      files: ['src/config.ts', 'src/main.ts', 'test/**', 'bench/**', '.ci/**'],
+      rules: { 'node/no-process-env': 'off' },
+    },
+    { files: ['test/**', 'bench/**', '.ci/**'], rules: { 'no-console': 'off' } },
+    {
+      files: ['*.config.ts', 'codegen.ts', 'test/support/{plainReporter,postgresServer}.ts'],
+      rules: { 'import/no-default-export': 'off' },
+    },
+    {
+      files: ['src/**', 'resolvers/**'],
+      rules: {
+        'typescript/no-unsafe-argument': 'error',
+        'typescript/no-unsafe-assignment': 'error',
+        'typescript/no-unsafe-call': 'error',
+        'typescript/no-unsafe-member-access': 'error',
+        'typescript/no-unsafe-return': 'error',
+      },
+    },
+  ],
+};
+
+export default config;

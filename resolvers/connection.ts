@@ -1,0 +1,67 @@
+import type { Connection as ConnectionModel } from '../src/connections/connection.ts';
+import { filtered } from './account.ts';
+import { badUserInput, requireScope, type Context } from './context.ts';
+import { within } from './deadline.ts';
+import { emptyPage, pageRequest } from './pages.ts';
+import type { ConnectionResolvers, QueryResolvers } from './types.generated.ts';
+
+export const connectionQueries: Pick<QueryResolvers, 'connection' | 'connections'> = {
+  connections: async (_, args, { loaders }) => filtered(await loaders.connections(), args),
+  connection: (_, { id }, { loaders }) => loaders.connection.load(id),
+};
+
+export const Connection: ConnectionResolvers = {
+  __resolveReference: ({ id }, { loaders }) => loaders.connection.load(id),
+  account: ({ accountId }) => ({ id: accountId }),
+  integration: ({ integrationId }) => ({ id: integrationId }),
+  async syncStatuses(connection, { resource }, { loaders }) {
+    const statuses = await loaders.syncStatuses.load(connection);
+    return resource == null ? statuses : statuses.filter((status) => status.resource === resource);
+  },
+  rateLimit(connection, _, { loaders }) {
+    const budget = connection.status === 'ACTIVE' ? loaders.rateLimit(connection) : undefined;
+    if (!budget) return null;
+    return {
+      limit: budget.limit,
+      windowSeconds: budget.windowMs / 1_000,
+      remaining: budget.remaining,
+      resetsAt: dateOrNull(budget.resetsAtMs),
+      pausedUntil: dateOrNull(budget.pausedUntilMs),
+      queued: budget.queued,
+      estimatedWaitMs: Math.ceil(budget.estimatedWaitMs),
+    };
+  },
+  profile: (connection, _, { loaders }) => loaders.profile.load(connection),
+
+  async record(connection, { resource, externalId, maxAgeSeconds, maxWaitMs }, { loaders, core }) {
+    const { records } = checkedResource(connection, resource, core);
+    if (maxAgeSeconds != null && maxAgeSeconds < 0) throw badUserInput('maxAgeSeconds: must not be negative.');
+    if (maxWaitMs != null && maxWaitMs < 0) throw badUserInput('maxWaitMs: must not be negative.');
+    if (!records.idPattern.test(externalId)) throw badUserInput('externalId: is not an id of this integration.');
+    const key = { connectionId: connection.id, resource, externalId };
+    const snapshot = await within(loaders.record.load({ connection, resource, externalId }), maxWaitMs, core.clock);
+    return snapshot && { ...key, snapshot };
+  },
+  records(connection, { resource, ...page }, { core }) {
+    checkedResource(connection, resource, core);
+    return emptyPage(page);
+  },
+  events: (connection, args, { loaders }) => loaders.events(pageRequest(args, /^\d{1,18}$/)).load(connection),
+
+  webhookUrl(_, __, context) {
+    requireScope(context, 'integrations:admin');
+    return null;
+  },
+  deliveries(_, page, context) {
+    requireScope(context, 'integrations:admin');
+    return emptyPage(page);
+  },
+};
+
+function checkedResource({ integrationId }: ConnectionModel, resource: string, core: Context['core']) {
+  const { provider } = core.catalog.find(integrationId)!;
+  if (provider.resources.includes(resource)) return provider;
+  throw badUserInput(`resource: ${provider.name} has ${provider.resources.join(', ')}.`);
+}
+
+const dateOrNull = (ms: number | undefined | null) => (ms == null ? null : new Date(ms));

@@ -1,0 +1,60 @@
+import { GraphQLError } from 'graphql';
+import type { Kysely } from 'kysely';
+import type { Caller } from '../src/calls/caller.ts';
+import type { Clock } from '../src/clock.ts';
+import type { ConnectionApi } from '../src/connections/api.ts';
+import type { Connections } from '../src/connections/connections.ts';
+import type { Tables } from '../src/db/tables.ts';
+import type { Identity } from '../src/identity.ts';
+import type { Catalog } from '../src/providers/catalog.ts';
+import { createLoaders, type Loaders } from './loaders.ts';
+
+/** What the resolvers work with; constructed once by `main`. */
+export interface Core {
+  db: Kysely<Tables>;
+  catalog: Catalog;
+  connections: Connections;
+  api: ConnectionApi;
+  caller: Caller;
+  clock: Clock;
+  /** How long all attempts of a provider call made for a field may take together. */
+  interactiveDeadlineMs: number;
+}
+
+/** One request, or one event of a subscription. */
+export interface Context {
+  core: Core;
+  identity: Identity | undefined;
+  /** Fresh for each request, and again after each mutation, so that nothing read before a change is served after. */
+  loaders: Loaders;
+}
+
+export type Scope = 'integrations:write' | 'integrations:admin';
+
+export function createContext(core: Core, identity: Identity | undefined): Context {
+  const context = { core, identity } as Context;
+  renewLoaders(context);
+  return context;
+}
+
+export function renewLoaders(context: Context): void {
+  const { core, identity } = context;
+  if (identity) context.loaders = createLoaders(core, identity.accountId);
+}
+
+/** Who asks. Root fields are guarded before they run, so this throws only if a guard is missing. */
+export function viewer(context: Context): Identity {
+  if (context.identity) return context.identity;
+  throw new GraphQLError('This needs an identity: send Authorization: Bearer <token>.', {
+    extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } },
+  });
+}
+
+export function requireScope(context: Context, scope: Scope): void {
+  if (!viewer(context).scopes.has(scope))
+    throw new GraphQLError(`This needs the scope ${scope}.`, { extensions: { code: 'FORBIDDEN' } });
+}
+
+export function badUserInput(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+}

@@ -1,0 +1,21 @@
+import type { Core } from './context.ts';
+import type { IntegrationResolvers, QueryResolvers } from './types.generated.ts';
+import { presentConnection } from './account.ts';
+
+const providerOf = (core: Core, id: string) => core.catalog.find(id)!.provider;
+
+export const integrationQueries: Pick<QueryResolvers, 'integration' | 'integrations'> = {
+  integrations: (_, __, { core }) => core.catalog.list().map(({ provider }) => ({ id: provider.id })),
+  integration: (_, { id }, { core }) => (core.catalog.find(id) ? { id } : null),
+};
+
+export const Integration: IntegrationResolvers = {
+  __resolveReference: ({ id }, { core }) => Promise.resolve(core.catalog.find(id) ? { id } : null),
+  name: ({ id }, _, { core }) => providerOf(core, id).name,
+  auth: ({ id }, _, { core }) => providerOf(core, id).auth,
+  scopes: ({ id }, _, { core }) => [...providerOf(core, id).oauth.scopes],
+  resources: ({ id }, _, { core }) => [...providerOf(core, id).resources],
+  deliversWebhooks: ({ id }, _, { core }) => providerOf(core, id).deliversWebhooks,
+  health: ({ id }, _, { core }) => core.caller.health(id),
+  connection: async ({ id }, _, { loaders }) => presentConnection(await loaders.connections(), id),
+};

@@ -1,0 +1,57 @@
+import { problem } from '../src/errors.ts';
+import { renewLoaders, requireScope, viewer, type Context } from './context.ts';
+import type { MutationResolvers } from './types.generated.ts';
+
+/** Loaders are renewed after each change: root fields of one mutation run in order, and must see what came before. */
+async function changing<T>(context: Context, change: () => Promise<T>): Promise<T> {
+  try {
+    return await change();
+  } finally {
+    renewLoaders(context);
+  }
+}
+
+const notFound = (context: Context, message: string) =>
+  problem('NOT_FOUND', message, new Date(context.core.clock.now()));
+
+export const Mutation: MutationResolvers = {
+  connect(_, { input }, context) {
+    const { accountId, userId } = viewer(context);
+    const { integrationId, returnTo, scopes, credentials } = input;
+    return changing(context, () =>
+      context.core.connections.connect({
+        accountId,
+        userId,
+        integrationId,
+        returnTo,
+        scopes,
+        withCredentials: credentials != null,
+      }),
+    );
+  },
+  refresh: (_, { input }, context) =>
+    changing(context, () => context.core.connections.refresh(viewer(context).accountId, input.connectionId)),
+  disconnect: (_, { input }, context) =>
+    changing(context, () => context.core.connections.disconnect(viewer(context).accountId, input.connectionId)),
+
+  async syncConnection(_, { input }, context) {
+    const connection = await context.loaders.connection.load(input.connectionId);
+    const cause = connection
+      ? problem('INVALID_INPUT', 'Records are not synced by this version.', new Date(context.core.clock.now()), {
+          actor: 'OPERATOR',
+        })
+      : notFound(context, 'You have no connection with this id.');
+    return { syncStatuses: null, problem: cause };
+  },
+  async setWebhookSecret(_, { input }, context) {
+    const connection = await context.loaders.connection.load(input.connectionId);
+    if (!connection) return { connection, problem: notFound(context, 'You have no connection with this id.') };
+    const { name } = context.core.catalog.find(connection.integrationId)!.provider;
+    const message = `${name} signs the webhooks of every connection with one secret, which the operator sets.`;
+    return { connection, problem: problem('INVALID_INPUT', message, new Date(context.core.clock.now())) };
+  },
+  redriveDeliveries(_, __, context) {
+    requireScope(context, 'integrations:admin');
+    return { deliveries: null, problem: notFound(context, 'There are no deliveries with these ids.') };
+  },
+};

@@ -1,0 +1,192 @@
+import { z } from 'zod';
+import { ConfigurationError } from './errors.ts';
+
+/** Everything that the environment decides, checked once at the start. No other module reads `process.env`. */
+export interface Config {
+  production: boolean;
+  host: string;
+  port: number;
+  /** Without a trailing slash. Redirect URIs are made from it. */
+  publicUrl: string;
+  databaseUrl: string | undefined;
+  databasePoolSize: number;
+  dataDir: string;
+  role: 'api' | 'worker' | 'all';
+  /** As given; undefined outside production means: generated in `dataDir`. */
+  encryptionKeys: string | undefined;
+  identity: IdentityConfig;
+  /** When not empty, GraphQL requests must carry one of them. */
+  routerSecrets: string[];
+  returnToOrigins: string[];
+  sandbox: { enabled: boolean; port: number };
+  integrations: Map<string, IntegrationConfig>;
+  recordMaxAgeSeconds: number;
+  requestTimeoutMs: number;
+  interactiveDeadlineMs: number;
+  logLevel: string;
+}
+
+export type IdentityConfig = {
+  accountClaim: string;
+  issuer: string | undefined;
+  audience: string | undefined;
+} & ({ kind: 'development' } | { kind: 'jwks'; url: string } | { kind: 'secret'; secret: string });
+
+export interface IntegrationConfig {
+  credentials: { clientId: string; clientSecret: string } | undefined;
+  endpoints: { authorizeUrl?: string; tokenUrl?: string; revokeUrl?: string; apiUrl?: string };
+  rateLimit: { limit: number; windowMs: number } | undefined;
+}
+
+const wholeNumber = (least: number, most: number, unit: string) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number of ${unit}`)
+    .transform(Number)
+    .refine((n) => n >= least && n <= most, `must be from ${least} to ${most} ${unit}`);
+const httpUrl = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'must be an http(s) URL')
+  .transform((text) => text.replace(/\/+$/, ''));
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+const settings = z.object({
+  NODE_ENV: z.string().default('development'),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: wholeNumber(0, 65535, '(a TCP port)').default(4000),
+  PUBLIC_URL: httpUrl.optional(),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must start with postgres:// or postgresql://')
+    .refine((text) => URL.canParse(text), 'is not a URL')
+    .optional(),
+  DATABASE_POOL_SIZE: wholeNumber(1, 1000, 'connections').default(10),
+  DATA_DIR: z.string().min(1).default('.data'),
+  ROLE: z.enum(['api', 'worker', 'all'], 'must be api, worker or all').default('all'),
+  ENCRYPTION_KEYS: z.string().optional(),
+  AUTH_JWKS_URL: httpUrl.optional(),
+  AUTH_JWT_SECRET: z.string().optional(),
+  AUTH_ISSUER: z.string().optional(),
+  AUTH_AUDIENCE: z.string().optional(),
+  AUTH_ACCOUNT_CLAIM: z.string().min(1).default('account_id'),
+  ROUTER_SECRET: list.default([]),
+  RETURN_TO_ORIGINS: list
+    .pipe(z.array(httpUrl.refine((url) => new URL(url).origin === url, 'must be origins, e.g. https://app.example.com')))
+    .optional(),
+  SANDBOX: z.enum(['true', 'false'], 'must be true or false').optional(),
+  SANDBOX_PORT: wholeNumber(0, 65535, '(a TCP port)').optional(),
+  INTEGRATIONS_FILE: z.undefined('is not supported by this version').optional(),
+  POLL_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(300),
+  RECORD_RETENTION_DAYS: wholeNumber(0, 3650, 'days').default(30),
+  RECORD_MAX_AGE_SECONDS: wholeNumber(0, 31_536_000, 'seconds').default(0),
+  REQUEST_TIMEOUT_MS: wholeNumber(1, 600_000, 'milliseconds').default(10_000),
+  INTERACTIVE_DEADLINE_MS: wholeNumber(1, 600_000, 'milliseconds').default(5_000),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'must be a pino level, e.g. info')
+    .default('info'),
+});
+
+const integrationSettings = z.object({
+  CLIENT_ID: z.string().optional(),
+  CLIENT_SECRET: z.string().optional(),
+  AUTHORIZE_URL: httpUrl.optional(),
+  TOKEN_URL: httpUrl.optional(),
+  REVOKE_URL: httpUrl.optional(),
+  API_URL: httpUrl.optional(),
+  RATE_LIMIT: z
+    .string()
+    .regex(/^[1-9]\d{0,8}\/[1-9]\d{0,5}$/, 'must be requests/seconds, e.g. 500/60')
+    .optional(),
+});
+
+type Environment = Record<string, string | undefined>;
+
+/** Throws a `ConfigurationError` whose one line names every wrong setting. An empty value counts as unset. */
+export function readConfig(integrationIds: readonly string[], environment: Environment = process.env): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const { NODE_ENV, ...s } = parse(settings, given, '');
+  const production = NODE_ENV === 'production';
+  const integrations = new Map(integrationIds.map((id) => [id, integrationConfig(given, id)]));
+
+  if (production) {
+    const needed = ['DATABASE_URL', 'ENCRYPTION_KEYS', 'PUBLIC_URL'] as const;
+    const missing: string[] = needed.filter((name) => s[name] === undefined);
+    if (!s.AUTH_JWKS_URL && !s.AUTH_JWT_SECRET) missing.push('AUTH_JWKS_URL or AUTH_JWT_SECRET');
+    if (missing.length > 0) throw new ConfigurationError(`production needs ${missing.join(', ')}`);
+  }
+  if (s.AUTH_JWKS_URL && s.AUTH_JWT_SECRET)
+    throw new ConfigurationError('AUTH_JWKS_URL and AUTH_JWT_SECRET exclude each other: set one');
+
+  const publicUrl = s.PUBLIC_URL ?? `http://localhost:${s.PORT}`;
+  const anyCredentials = [...integrations.values()].some((i) => i.credentials);
+  return {
+    production,
+    host: s.HOST,
+    port: s.PORT,
+    publicUrl,
+    databaseUrl: s.DATABASE_URL,
+    databasePoolSize: s.DATABASE_POOL_SIZE,
+    dataDir: s.DATA_DIR,
+    role: s.ROLE,
+    encryptionKeys: s.ENCRYPTION_KEYS,
+    identity: {
+      accountClaim: s.AUTH_ACCOUNT_CLAIM,
+      issuer: s.AUTH_ISSUER,
+      audience: s.AUTH_AUDIENCE,
+      ...verifier(s.AUTH_JWKS_URL, s.AUTH_JWT_SECRET),
+    },
+    routerSecrets: s.ROUTER_SECRET,
+    returnToOrigins: s.RETURN_TO_ORIGINS ?? [new URL(publicUrl).origin],
+    sandbox: {
+      enabled: s.SANDBOX === undefined ? !production && !anyCredentials : s.SANDBOX === 'true',
+      port: s.SANDBOX_PORT ?? (s.PORT === 0 ? 0 : s.PORT + 1),
+    },
+    integrations,
+    recordMaxAgeSeconds: s.RECORD_MAX_AGE_SECONDS,
+    requestTimeoutMs: s.REQUEST_TIMEOUT_MS,
+    interactiveDeadlineMs: s.INTERACTIVE_DEADLINE_MS,
+    logLevel: s.LOG_LEVEL,
+  };
+}
+
+function verifier(url: string | undefined, secret: string | undefined) {
+  if (url !== undefined) return { kind: 'jwks', url } as const;
+  if (secret !== undefined) return { kind: 'secret', secret } as const;
+  return { kind: 'development' } as const;
+}
+
+function integrationConfig(environment: Environment, id: string): IntegrationConfig {
+  const prefix = `${id.toUpperCase().replaceAll('-', '_')}_`;
+  const names = Object.keys(integrationSettings.shape);
+  const own = Object.fromEntries(names.map((name) => [name, environment[prefix + name]]));
+  const s = parse(integrationSettings, own, prefix);
+  if ((s.CLIENT_ID === undefined) !== (s.CLIENT_SECRET === undefined))
+    throw new ConfigurationError(`${prefix}CLIENT_ID and ${prefix}CLIENT_SECRET belong together: set both or none`);
+  const [limit, seconds] = s.RATE_LIMIT?.split('/').map(Number) ?? [];
+  return {
+    credentials:
+      s.CLIENT_ID !== undefined && s.CLIENT_SECRET !== undefined
+        ? { clientId: s.CLIENT_ID, clientSecret: s.CLIENT_SECRET }
+        : undefined,
+    endpoints: {
+      ...(s.AUTHORIZE_URL && { authorizeUrl: s.AUTHORIZE_URL }),
+      ...(s.TOKEN_URL && { tokenUrl: s.TOKEN_URL }),
+      ...(s.REVOKE_URL && { revokeUrl: s.REVOKE_URL }),
+      ...(s.API_URL && { apiUrl: s.API_URL }),
+    },
+    rateLimit: limit !== undefined && seconds !== undefined ? { limit, windowMs: seconds * 1000 } : undefined,
+  };
+}
+
+/** Values are never repeated in the message: a setting may be a secret. */
+function parse<T extends z.ZodType>(schema: T, values: unknown, prefix: string): z.output<T> {
+  const result = schema.safeParse(values);
+  if (result.success) return result.data;
+  const wrong = result.error.issues.map((issue) => `${prefix}${String(issue.path[0])} ${issue.message}`);
+  throw new ConfigurationError([...new Set(wrong)].join('; '));
+}

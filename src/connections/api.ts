@@ -1,0 +1,157 @@
+import type { BudgetView, Caller } from '../calls/caller.ts';
+import type { HttpRequest, HttpResponse } from '../calls/http.ts';
+import type { Clock } from '../clock.ts';
+import { fail, IntegrationError } from '../errors.ts';
+import type { AccessToken, Tokens } from '../oauth/tokens.ts';
+import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
+import type { ExternalProfile, RecordSnapshot, Target } from '../providers/provider.ts';
+import type { Connection } from './connection.ts';
+import type { Health } from './states.ts';
+
+/**
+ * A provider's API as one connection sees it: the token put on, the budget of its realm or team charged, and what
+ * the answer proves about the connection written down. Throws `IntegrationError`.
+ */
+export interface ConnectionApi {
+  /** Live. Null where the provider has no identity call. */
+  profile(connection: Connection, patience: Patience): Promise<ExternalProfile | null>;
+  /** Who a token that is not stored yet belongs to; null where the provider cannot tell. */
+  identify(ref: Identified, accessToken: string, patience: Patience): Promise<ExternalProfile | null>;
+  /** One request for at most `batchSize` distinct ids. An id without an entry does not exist at the provider. */
+  records(
+    connection: Connection,
+    resource: string,
+    ids: readonly string[],
+    patience: Patience,
+  ): Promise<Map<string, RecordSnapshot>>;
+  /** The tightest limit that applies; undefined for a connection that cannot call. */
+  rateLimit(connection: Connection): BudgetView | undefined;
+}
+
+export interface Patience {
+  deadlineAtMs: number;
+  signal?: AbortSignal;
+}
+
+interface Identified {
+  id: string;
+  integrationId: string;
+  externalId: string | null;
+}
+
+export function createConnectionApi(deps: {
+  caller: Caller;
+  catalog: Catalog;
+  tokens: Tokens;
+  health: Health;
+  clock: Clock;
+}): ConnectionApi {
+  const { caller, catalog, tokens, health, clock } = deps;
+
+  const targetOf = (configured: ConfiguredProvider, externalId: string | null): Target => ({
+    apiUrl: configured.endpoints.apiUrl,
+    externalId: externalId ?? '',
+  });
+
+  /** As the provider counts: for each app and external account. */
+  const bucketsOf = (configured: ConfiguredProvider, externalId: string | null) =>
+    configured.limits.map(({ name, limit, windowMs }) => ({
+      key: JSON.stringify([configured.provider.id, configured.credentials?.clientId, externalId, name]),
+      limit,
+      windowMs,
+    }));
+
+  const send = (
+    configured: ConfiguredProvider,
+    ref: Identified,
+    request: HttpRequest,
+    authorization: { bearer(): Promise<string>; renew?(): Promise<void> },
+    patience: Patience,
+  ): Promise<HttpResponse> =>
+    caller.call({
+      integration: configured.provider.id,
+      connectionId: ref.id,
+      buckets: bucketsOf(configured, ref.externalId),
+      priority: 'interactive',
+      ...patience,
+      idempotent: request.method === 'GET',
+      classify: configured.provider.classify,
+      async request() {
+        return { ...request, headers: { ...request.headers, authorization: `Bearer ${await authorization.bearer()}` } };
+      },
+      ...(authorization.renew && { reauthenticate: authorization.renew }),
+    });
+
+  /** Every call of an authorized connection ends here, so that any of them can prove or disprove it. */
+  const call = async (
+    connection: Connection,
+    request: (target: Target) => HttpRequest,
+    patience: Patience,
+  ): Promise<HttpResponse> => {
+    const configured = usable(connection);
+    let token: AccessToken | undefined;
+    const authorization = {
+      bearer: async () => (token ??= await tokens.accessToken(connection)).value,
+      renew: async () => {
+        token = await tokens.refresh(connection, token?.version);
+      },
+    };
+    try {
+      const wanted = request(targetOf(configured, connection.externalId));
+      const response = await send(configured, connection, wanted, authorization, patience);
+      await health.proved(connection);
+      return response;
+    } catch (error) {
+      if (error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED')
+        await health.demote(connection, error.problem);
+      throw error;
+    }
+  };
+
+  const usable = (connection: Connection): ConfiguredProvider => {
+    const configured = catalog.find(connection.integrationId);
+    const now = new Date(clock.now());
+    if (!configured) return fail('NOT_CONFIGURED', `The integration ${connection.integrationId} is not set up.`, now);
+    if (connection.status === 'NEEDS_REAUTHORIZATION')
+      return fail('REAUTHORIZATION_REQUIRED', `${configured.provider.name} has to be authorized again.`, now);
+    if (connection.status !== 'ACTIVE') return fail('NOT_CONNECTED', 'The connection is not active.', now);
+    return configured;
+  };
+
+  return {
+    async profile(connection, patience) {
+      const configured = usable(connection);
+      const { identity } = configured.provider;
+      if (!identity) return null;
+      const response = await call(connection, identity.request, patience);
+      return identity.parse(response, targetOf(configured, connection.externalId));
+    },
+
+    async identify(ref, accessToken, patience) {
+      const configured = catalog.find(ref.integrationId)!;
+      const { identity } = configured.provider;
+      if (!identity) return null;
+      const target = targetOf(configured, ref.externalId);
+      const authorization = { bearer: () => Promise.resolve(accessToken) };
+      const response = await send(configured, ref, identity.request(target), authorization, patience);
+      return identity.parse(response, target);
+    },
+
+    async records(connection, resource, ids, patience) {
+      const { records } = usable(connection).provider;
+      try {
+        const response = await call(connection, (target) => records.request(target, resource, ids), patience);
+        return records.parse(response, resource, ids);
+      } catch (error) {
+        if (error instanceof IntegrationError && error.problem.code === 'NOT_FOUND') return new Map();
+        throw error;
+      }
+    },
+
+    rateLimit(connection) {
+      const configured = catalog.find(connection.integrationId);
+      if (!configured || connection.externalId === null) return undefined;
+      return caller.budget(bucketsOf(configured, connection.externalId));
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import { sql, type Kysely, type SelectQueryBuilder } from 'kysely';
+import type { Clock } from '../clock.ts';
+import type { ConnectionStatus, StoredProblem, Tables } from '../db/tables.ts';
+import { problem, type IntegrationProblem } from '../errors.ts';
+import type { ConnectionRef } from '../oauth/accountKeys.ts';
+
+/** One account's link to one integration, as everybody above this folder sees it. Holds no secret. */
+export interface Connection extends ConnectionRef {
+  status: ConnectionStatus;
+  /** Realm, team or customer at the provider. Null until the first authorization. */
+  externalId: string | null;
+  scopes: string[];
+  problem: IntegrationProblem | null;
+  /** Counts authorizations: news that carries an older one is about an earlier life of the connection. */
+  generation: number;
+  createdAt: Date;
+  connectedAt: Date | null;
+  disconnectedAt: Date | null;
+  checkedAt: Date | null;
+  tokenExpiresAt: Date | null;
+  tokenRefreshedAt: Date | null;
+  nextRefreshAt: Date | null;
+  reauthorizeBy: Date | null;
+}
+
+export interface ConnectionFilter {
+  integrationId?: string | undefined;
+  status?: readonly ConnectionStatus[] | undefined;
+}
+
+const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
+
+/** One statement. Ids that are malformed, unknown or another account's are absent from the answer alike. */
+export async function findConnections(
+  db: Kysely<Tables>,
+  clock: Clock,
+  accountId: string,
+  ids: readonly string[],
+): Promise<Map<string, Connection>> {
+  const wellFormed = ids.filter((id) => uuid.test(id)).map((id) => id.toLowerCase());
+  if (wellFormed.length === 0) return new Map();
+  const found = await selectConnections(db, accountId)
+    .where('c.id', '=', sql<string>`any(${wellFormed}::uuid[])`)
+    .execute();
+  return new Map(found.map((row) => [row.id, connectionOf(row, clock)]));
+}
+
+/** One statement; the newest first. */
+export async function listConnections(
+  db: Kysely<Tables>,
+  clock: Clock,
+  accountId: string,
+  filter: ConnectionFilter = {},
+): Promise<Connection[]> {
+  let query = selectConnections(db, accountId).orderBy('c.created_at', 'desc').orderBy('c.id');
+  if (filter.integrationId !== undefined) query = query.where('c.integration_id', '=', filter.integrationId);
+  if (filter.status) query = query.where('c.status', '=', sql<ConnectionStatus>`any(${[...filter.status]}::text[])`);
+  return (await query.execute()).map((row) => connectionOf(row, clock));
+}
+
+const columns = [
+  'c.account_id',
+  'c.id',
+  'c.integration_id',
+  'c.status',
+  'c.external_id',
+  'c.scopes',
+  'c.problem',
+  'c.generation',
+  'c.authorize_by',
+  'c.created_at',
+  'c.connected_at',
+  'c.disconnected_at',
+  'c.checked_at',
+  't.expires_at',
+  't.issued_at',
+  't.refresh_due_at',
+  't.refresh_token_expires_at',
+] as const;
+
+function selectConnections(db: Kysely<Tables>, accountId: string) {
+  return db
+    .selectFrom('connections as c')
+    .leftJoin('oauth_tokens as t', (join) =>
+      join.onRef('t.account_id', '=', 'c.account_id').onRef('t.connection_id', '=', 'c.id'),
+    )
+    .select(columns)
+    .where('c.account_id', '=', accountId);
+}
+
+type Row = ReturnType<typeof selectConnections> extends SelectQueryBuilder<never, never, infer O> ? O : never;
+
+function connectionOf(row: Row, clock: Clock): Connection {
+  return {
+    accountId: row.account_id,
+    id: row.id,
+    integrationId: row.integration_id,
+    status: row.status,
+    externalId: row.external_id,
+    scopes: row.scopes,
+    problem: expired(row, clock) ?? fromStored(row.problem),
+    generation: row.generation,
+    createdAt: row.created_at,
+    connectedAt: row.connected_at,
+    disconnectedAt: row.disconnected_at,
+    checkedAt: row.checked_at,
+    tokenExpiresAt: row.expires_at,
+    tokenRefreshedAt: row.issued_at,
+    nextRefreshAt: row.status === 'ACTIVE' ? row.refresh_due_at : null,
+    reauthorizeBy: row.refresh_token_expires_at,
+  };
+}
+
+/** Derived when read: nothing has to run for an abandoned authorization to show. */
+function expired(row: Row, clock: Clock): IntegrationProblem | undefined {
+  if (row.status !== 'PENDING' || row.authorize_by === null || row.authorize_by.getTime() > clock.now())
+    return undefined;
+  return problem('AUTHORIZATION_EXPIRED', 'Nobody completed the authorization: connect again.', row.authorize_by);
+}
+
+export function fromStored(stored: StoredProblem | null): IntegrationProblem | null {
+  return stored && { ...stored, occurredAt: new Date(stored.occurredAt) };
+}
+
+export function toStored(cause: IntegrationProblem | null): string | null {
+  return cause && JSON.stringify(cause);
+}

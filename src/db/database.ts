@@ -1,0 +1,98 @@
+import type { PGlite } from '@electric-sql/pglite';
+import { Kysely, PGliteDialect, sql, type Dialect, type Logger } from 'kysely';
+import { openEmbedded } from './embedded.ts';
+import { openPool, PoolDialect } from './postgres.ts';
+import type { Tables } from './tables.ts';
+
+/**
+ * The database, embedded or PostgreSQL, with one set of types for both: `timestamptz` is a Date, `bytea` a Buffer,
+ * `int8` a number, `jsonb` parsed, an array an array.
+ *
+ * The embedded one has a single connection and runs on this thread. A transaction holds it: a query on `db` from
+ * inside a transaction waits for itself for ever, so pass the transaction on. A long query stops everything else, and
+ * `statement_timeout` does not help.
+ */
+export type Database = EmbeddedDatabase | PostgresDatabase;
+
+interface Common {
+  db: Kysely<Tables>;
+  /** One round trip; rejects when the database cannot be reached. */
+  ping(): Promise<void>;
+  /** Waits for what is running. Twice is fine. */
+  close(): Promise<void>;
+}
+export interface EmbeddedDatabase extends Common {
+  kind: 'embedded';
+  /** Only for `jobs.ts` and tests: everybody else would bypass the queue for the one connection. */
+  pglite: PGlite;
+}
+export interface PostgresDatabase extends Common {
+  kind: 'postgres';
+  databaseUrl: string;
+}
+
+export interface DatabaseOptions {
+  /** PostgreSQL; without it the embedded database in `dataDir`. */
+  databaseUrl?: string | undefined;
+  /** Created with mode 0700 where it is missing. `memory://` keeps everything in memory. */
+  dataDir: string;
+  /** Most clients at one time; `jobs.ts` opens up to three of its own beside them. */
+  poolSize: number;
+  /** A client lost its server. The pool replaces it; default: nothing. */
+  onPoolError?: (error: Error) => void;
+  /** Called with the text of every statement, failed ones too, but not for begin, commit and rollback. */
+  onQuery?: (sql: string) => void;
+  /** Embedded only: a dumped data directory to start from. For tests. */
+  dump?: Blob;
+}
+
+/** @throws {ConfigurationError} one line that names the setting and the cure */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { databaseUrl, dataDir, poolSize, onPoolError = () => {}, onQuery, dump } = options;
+  const log = onQuery ? { log: statementLog(onQuery) } : {};
+
+  if (databaseUrl !== undefined) {
+    const pool = await openPool(databaseUrl, poolSize, onPoolError);
+    const end = async () => {
+      if (!pool.ending) await pool.end();
+    };
+    return { kind: 'postgres', databaseUrl, ...common(new PoolDialect({ pool }), log, end) };
+  }
+
+  const { pglite, release } = await openEmbedded(dataDir, dump);
+  const end = async () => {
+    try {
+      if (!pglite.closed) await pglite.close();
+    } finally {
+      release();
+    }
+  };
+  return { kind: 'embedded', pglite, ...common(new PGliteDialect({ pglite }), log, end) };
+}
+
+function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void>): Common {
+  const db = new Kysely<Tables>({ dialect, ...log });
+  const close = async () => {
+    try {
+      await db.destroy();
+    } finally {
+      // Kysely ends only what it has used.
+      await end();
+    }
+  };
+  let closed: Promise<void> | undefined;
+  return {
+    db,
+    ping: async () => {
+      await sql`select 1`.execute(db);
+    },
+    close: () => (closed ??= close()),
+  };
+}
+
+/** PGlite begins and ends transactions without a statement of ours, `pg` with one: neither is reported. */
+function statementLog(onQuery: (sql: string) => void): Logger {
+  return ({ query }) => {
+    if (!/^(begin|commit|rollback|start transaction\b.*)$/.test(query.sql)) onQuery(query.sql);
+  };
+}

@@ -1,0 +1,157 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { IntegrationProblem } from '../errors.ts';
+
+/** The rows of `migrations/`, as Kysely reads and writes them. What a column means stands in the migration. */
+export interface Tables {
+  connections: ConnectionsTable;
+  account_keys: AccountKeysTable;
+  oauth_authorizations: OAuthAuthorizationsTable;
+  oauth_tokens: OAuthTokensTable;
+  token_revocations: TokenRevocationsTable;
+  sync_statuses: SyncStatusesTable;
+  external_records: ExternalRecordsTable;
+  event_sequences: EventSequencesTable;
+  sync_events: SyncEventsTable;
+  webhook_deliveries: WebhookDeliveriesTable;
+}
+
+export type ConnectionStatus = 'PENDING' | 'ACTIVE' | 'NEEDS_REAUTHORIZATION' | 'DISCONNECTED';
+export type SyncState = 'IDLE' | 'RUNNING' | 'BACKFILLING' | 'RATE_LIMITED' | 'FAILING' | 'PAUSED';
+
+/** `occurredAt` is a string in the column: JSON has no dates. */
+export type StoredProblem = Omit<IntegrationProblem, 'occurredAt'> & { occurredAt: string };
+type ProblemColumn = JSONColumnType<StoredProblem | null, string | null, string | null>;
+type GeneratedTime = ColumnType<Date, Date | undefined, Date>;
+/** `database.ts` reads `bigint` as a number on both backends. */
+type BigIntColumn = ColumnType<number, number | bigint, number | bigint>;
+
+interface ConnectionsTable {
+  account_id: string;
+  id: string;
+  integration_id: string;
+  status: ConnectionStatus;
+  external_id: string | null;
+  scopes: Generated<string[]>;
+  problem: ProblemColumn;
+  generation: Generated<number>;
+  created_by: string | null;
+  authorize_by: Date | null;
+  created_at: GeneratedTime;
+  connected_at: Date | null;
+  disconnected_at: Date | null;
+  checked_at: Date | null;
+}
+
+interface AccountKeysTable {
+  account_id: string;
+  id: string;
+  master_key_id: string;
+  sealed_key: Buffer;
+  created_at: GeneratedTime;
+}
+
+interface OAuthAuthorizationsTable {
+  state_hash: Buffer;
+  account_id: string;
+  user_id: string | null;
+  integration_id: string;
+  connection_id: string;
+  redirect_uri: string;
+  return_to: string | null;
+  code_verifier_encrypted: Buffer | null;
+  scopes: string[];
+  created_at: GeneratedTime;
+  expires_at: Date;
+  consumed_at: Date | null;
+}
+
+interface OAuthTokensTable {
+  account_id: string;
+  provider: string;
+  connection_id: string;
+  access_token_encrypted: Buffer;
+  refresh_token_encrypted: Buffer | null;
+  issued_at: Date;
+  expires_at: Date | null;
+  refresh_due_at: Date | null;
+  refresh_token_expires_at: Date | null;
+  scopes: string[];
+  external_id: string | null;
+  external_user_id: string | null;
+  version: Generated<number>;
+  created_at: GeneratedTime;
+  updated_at: GeneratedTime;
+}
+
+interface TokenRevocationsTable {
+  account_id: string;
+  id: string;
+  integration_id: string;
+  connection_id: string;
+  token_encrypted: Buffer;
+  created_at: GeneratedTime;
+}
+
+interface SyncStatusesTable {
+  account_id: string;
+  connection_id: string;
+  resource: string;
+  state: Generated<SyncState>;
+  delivery: Generated<'WEBHOOK' | 'POLL'>;
+  last_synced_at: Date | null;
+  last_webhook_at: Date | null;
+  last_polled_at: Date | null;
+  next_poll_at: Date | null;
+  missed_by_webhook: Generated<number>;
+  record_count: Generated<number>;
+  lag_seconds: number | null;
+  consecutive_failures: Generated<number>;
+  progress_done: number | null;
+  progress_total: number | null;
+  cursor: string | null;
+  problem: ProblemColumn;
+}
+
+interface ExternalRecordsTable {
+  account_id: string;
+  connection_id: string;
+  resource: string;
+  external_id: string;
+  payload: JSONColumnType<Record<string, unknown> | null, string | null, string | null>;
+  updated_at: Date | null;
+  fetched_at: Date;
+  deleted: Generated<boolean>;
+}
+
+interface EventSequencesTable {
+  account_id: string;
+  last_sequence: BigIntColumn;
+}
+
+interface SyncEventsTable {
+  account_id: string;
+  sequence: BigIntColumn;
+  id: string;
+  kind: string;
+  source: string;
+  connection_id: string;
+  integration_id: string;
+  generation: number;
+  resource: string | null;
+  external_id: string | null;
+  problem: ProblemColumn;
+  occurred_at: Date;
+}
+
+interface WebhookDeliveriesTable {
+  id: string;
+  account_id: string | null;
+  integration_id: string;
+  connection_id: string | null;
+  event_id: string;
+  status: Generated<'RECEIVED' | 'PROCESSED' | 'FAILED' | 'DEAD'>;
+  received_at: GeneratedTime;
+  attempts: Generated<number>;
+  problem: ProblemColumn;
+  body: Buffer;
+}

@@ -1,0 +1,255 @@
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createSchema } from '../resolvers/index.ts';
+import { createCaller } from './calls/caller.ts';
+import { systemClock as clock } from './clock.ts';
+import { readConfig, type Config } from './config.ts';
+import { createConnectionApi } from './connections/api.ts';
+import { createConnections } from './connections/connections.ts';
+import { createHealth } from './connections/states.ts';
+import { openDatabase, type Database } from './db/database.ts';
+import { openJobs } from './db/jobs.ts';
+import { isMigrated, migrate } from './db/migrate.ts';
+import { ConfigurationError } from './errors.ts';
+import { createResolveIdentity } from './identity.ts';
+import { loadMasterKeys } from './keys.ts';
+import { createLog, type Log } from './log.ts';
+import { createAccountKeys } from './oauth/accountKeys.ts';
+import { createAuthorizations } from './oauth/authorization.ts';
+import { createRevocations, revocationQueues } from './oauth/revocations.ts';
+import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
+import { createTokens } from './oauth/tokens.ts';
+import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
+import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
+import { createServer } from './server.ts';
+
+const usage = `Usage: npm start | npm run migrate
+
+  start     runs the subgraph; without any setting: embedded database in .data, sandbox providers
+  migrate   brings the database up to date and ends
+
+Settings are environment variables; README.md lists them.
+`;
+
+const firstQuery = `mutation Connect {
+  connect(input: { integrationId: "quickbooks" }) {
+    authorizationUrl
+    problem { code message }
+  }
+}
+
+query Connections {
+  connections {
+    id
+    status
+    problem { code message actor }
+    profile { name }
+  }
+}
+`;
+
+/** What is stopped, last started first. */
+const stops: (() => Promise<unknown>)[] = [];
+const drainWithinMs = 10_000;
+
+async function start(config: Config, log: Log): Promise<void> {
+  const masterKeys = await loadMasterKeys(config.encryptionKeys, config.dataDir);
+  const database = await openMigrated(config, log);
+  const { db } = database;
+  const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
+  const catalog = catalogOf(config, sandbox);
+  let { publicUrl, returnToOrigins } = config;
+
+  const caller = createCaller({
+    clock,
+    requestTimeoutMs: config.requestTimeoutMs,
+    retry: { baseMs: 1_000, capMs: 60_000, attempts: 5 },
+    queue: { perBucket: 1_000, total: 10_000 },
+    onFinished: (report) => log.info(report, 'provider call'),
+  });
+  stops.push(() => caller.close());
+  const jobs = await openJobs(database, {
+    queues: revocationQueues,
+    onError: (error) => log.warn({ err: error }, 'background work'),
+  });
+  stops.push(() => jobs.stop());
+
+  const keys = createAccountKeys(masterKeys, clock);
+  const endpoint = createTokenEndpoint({ caller, catalog, clock });
+  const revocations = createRevocations({ db, jobs, keys, endpoint, clock, log });
+  const tokens = createTokens({ db, keys, endpoint, revocations, clock, log });
+  const authorizations = createAuthorizations({
+    db,
+    keys,
+    endpoint,
+    catalog,
+    clock,
+    log,
+    publicUrl: () => publicUrl,
+  });
+  const health = createHealth(db, clock);
+  const api = createConnectionApi({ caller, catalog, tokens, health, clock });
+  const connections = createConnections({
+    db,
+    catalog,
+    authorizations,
+    tokens,
+    revocations,
+    api,
+    health,
+    clock,
+    publicUrl: () => publicUrl,
+    returnToOrigins: () => returnToOrigins,
+  });
+  if (config.role !== 'api') await revocations.work();
+
+  let draining = false;
+  const server = await createServer({
+    schema: createSchema(),
+    core: { db, catalog, connections, api, caller, clock, interactiveDeadlineMs: config.interactiveDeadlineMs },
+    resolveIdentity: createResolveIdentity(config.identity, clock),
+    routerSecrets: config.routerSecrets,
+    production: config.production,
+    firstQuery,
+    isReady: async () => !draining && (await isReady(database)),
+    clock,
+    log,
+  });
+  await listen(server, config);
+  stops.push(() => {
+    draining = true;
+    return server.close();
+  });
+  const { port } = server.server.address() as AddressInfo;
+  if (config.port === 0) {
+    // The operating system chose: what the settings derive from PORT follows.
+    const chosen = (url: string) => url.replace('http://localhost:0', `http://localhost:${port}`);
+    publicUrl = chosen(publicUrl);
+    returnToOrigins = returnToOrigins.map(chosen);
+  }
+  announce(config, publicUrl, sandbox, log);
+}
+
+async function openMigrated(config: Config, log: Log): Promise<Database> {
+  const database = await openDatabase({
+    databaseUrl: config.databaseUrl,
+    dataDir: config.dataDir,
+    poolSize: config.databasePoolSize,
+    onPoolError: (error) => log.warn({ err: error }, 'the database closed a connection'),
+    ...(log.isLevelEnabled('trace') && { onQuery: (statement) => log.trace({ statement }, 'statement') }),
+  });
+  stops.push(() => database.close());
+  await migrate(database, (name) => log.info({ migration: name }, 'migrated'));
+  return database;
+}
+
+async function openSandbox(config: Config): Promise<Sandbox> {
+  const { port } = config.sandbox;
+  const stateFile = join(config.dataDir, 'sandbox.json');
+  const sandbox = await startSandbox({ port, clock, stateFile }).catch(unlessInUse('SANDBOX_PORT', port));
+  stops.push(() => sandbox.close());
+  return sandbox;
+}
+
+/** An integration without credentials of its own is aimed at the sandbox, where there is one. */
+function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
+  return createCatalog(
+    builtInProviders.map((provider) => {
+      const { credentials, endpoints, rateLimit } = config.integrations.get(provider.id)!;
+      const emulated = credentials ? undefined : sandbox?.quickbooks;
+      return {
+        provider,
+        endpoints: { ...provider.endpoints, ...emulated, ...endpoints },
+        limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
+        ...((credentials ?? emulated) && { credentials: credentials ?? emulated! }),
+      };
+    }),
+  );
+}
+
+async function isReady(database: Database): Promise<boolean> {
+  const patience = new AbortController();
+  const tooLong = clock.sleep(2_000, patience.signal).then(() => false);
+  tooLong.catch(() => undefined);
+  return Promise.race([isMigrated(database).catch(() => false), tooLong]).finally(() => patience.abort());
+}
+
+async function listen(server: Awaited<ReturnType<typeof createServer>>, { host, port }: Config): Promise<void> {
+  await server.listen({ host, port }).catch(unlessInUse('PORT', port));
+}
+
+function unlessInUse(setting: string, port: number): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+    throw new ConfigurationError(`${setting} ${port} is in use: stop what listens there or set another`);
+  };
+}
+
+function announce(config: Config, publicUrl: string, sandbox: Sandbox | undefined, log: Log): void {
+  log.info({ publicUrl, role: config.role, sandbox: sandbox?.url }, 'ready');
+  if (config.identity.kind === 'development')
+    log.warn('x-account-id is believed without proof, from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET');
+  if (config.identity.kind === 'secret' && config.identity.secret.length < 32)
+    log.warn('AUTH_JWT_SECRET is shorter than the 32 bytes that HS256 asks for (RFC 7518)');
+  if (config.production) return;
+  process.stdout.write(`
+  GraphQL   ${publicUrl}/graphql
+  Console   ${publicUrl}/graphql (open it in a browser: GraphiQL, with a first query)
+  Sandbox   ${sandbox?.url ?? 'off'}
+
+  A first query to paste:
+
+    curl -s ${publicUrl}/graphql -H 'content-type: application/json' -H 'x-account-id: demo' \\
+      -d '{"query":"mutation { connect(input: { integrationId: \\"quickbooks\\" }) { authorizationUrl problem { code message } } }"}'
+
+  Open the authorizationUrl in a browser, choose a company, and then ask:
+
+    { connections { id status externalId profile { name } } }
+
+`);
+}
+
+/** In order, the last started first. A second signal, or ten seconds, ends it at once. */
+function drainOn(signals: readonly NodeJS.Signals[], log: Log): void {
+  let draining = false;
+  const drain = async (signal: NodeJS.Signals) => {
+    if (draining) process.exit(1);
+    draining = true;
+    log.info({ signal }, 'draining');
+    setTimeout(() => {
+      log.error('not drained in time');
+      process.exit(1);
+    }, drainWithinMs).unref();
+    await stopAll();
+    log.info('drained');
+    process.exit(0);
+  };
+  for (const signal of signals) process.on(signal, () => void drain(signal));
+}
+
+async function stopAll(): Promise<void> {
+  for (const stop of stops.toReversed()) await stop();
+}
+
+async function run(command: string | undefined): Promise<void> {
+  if (command === '--help' || command === '-h') return void process.stdout.write(usage);
+  if (command !== undefined && command !== 'migrate')
+    throw new ConfigurationError(`there is no command ${command}; see --help`);
+  const config = readConfig(builtInProviders.map(({ id }) => id));
+  const log = createLog(config.logLevel);
+  if (command === 'migrate') {
+    await openMigrated(config, log);
+    return stopAll();
+  }
+  drainOn(['SIGTERM', 'SIGINT'], log);
+  await start(config, log);
+}
+
+try {
+  await run(process.argv[2]);
+} catch (error) {
+  if (!(error instanceof ConfigurationError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  await stopAll().catch(() => undefined);
+  process.exit(1);
+}

@@ -1,0 +1,94 @@
+import type { Classify, Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
+
+/**
+ * What one company's API is like: data and small pure functions. Nothing here waits, retries, stores or decides;
+ * `calls/caller.ts` and `connections/` do. Members stand in the same order in every provider's file.
+ */
+export interface Provider {
+  id: string;
+  name: string;
+  auth: 'OAUTH2' | 'CREDENTIALS';
+  endpoints: Endpoints;
+  oauth: OAuthFacts;
+  /** Whether changes are announced by webhook. */
+  deliversWebhooks: boolean;
+  /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
+  resources: readonly string[];
+  /** Every limit that one call counts against. */
+  limits: readonly RateLimit[];
+  /** Judges an API answer. */
+  classify: Classify;
+  /** Who the connection is: proves a token and gives `profile`. Absent where the provider has no such call. */
+  identity?: {
+    request(target: Target): HttpRequest;
+    parse(response: HttpResponse, target: Target): ExternalProfile;
+  };
+  records: RecordReads;
+}
+
+/** Base URLs; the provider's production ones unless a setting aims elsewhere. No trailing slash. */
+export interface Endpoints {
+  authorizeUrl: string;
+  tokenUrl: string;
+  revokeUrl: string;
+  apiUrl: string;
+}
+
+export interface OAuthFacts {
+  /** Asked for when a connect names none; granted ones must include them. */
+  scopes: readonly string[];
+  scopeSeparator: ' ' | ',';
+  pkce: 'S256' | 'off';
+  clientAuthentication: 'basic' | 'body';
+  /** Sent with the authorization request and with every token request. */
+  authorizeParams: Readonly<Record<string, string>>;
+  tokenHeaders: Readonly<Record<string, string>>;
+  /** The callback's query parameter that names the external account (QuickBooks `realmId`), and its form. */
+  externalIdParam?: { name: string; pattern: RegExp };
+  /** Members of the token answer; all in seconds. */
+  refreshExpiresInField?: string;
+  hardExpiresInField?: string;
+  /** Error codes of the token endpoint that mean: the grant is gone, only the person can renew it. */
+  reauthorizationErrors: readonly string[];
+  revocation: 'rfc7009' | 'json';
+}
+
+export interface RateLimit {
+  name: string;
+  limit: number;
+  windowMs: number;
+}
+
+/** The connection that a request is for, without its token: the caller adds that. */
+export interface Target {
+  apiUrl: string;
+  /** Realm, team or customer at the provider. */
+  externalId: string;
+}
+
+export interface ExternalProfile {
+  id: string;
+  name: string | null;
+  url: string | null;
+}
+
+export interface RecordReads {
+  /** Most ids that one request can ask for. */
+  batchSize: number;
+  /** A well-formed external id of this provider; anything else is refused before a call is made. */
+  idPattern: RegExp;
+  /** `ids`: 1 to `batchSize` distinct ones. */
+  request(target: Target, resource: string, ids: readonly string[]): HttpRequest;
+  /** What was found; an id without an entry does not exist at the provider. */
+  parse(response: HttpResponse, resource: string, ids: readonly string[]): Map<string, RecordSnapshot>;
+}
+
+export interface RecordSnapshot {
+  externalId: string;
+  /** The provider's object as it sent it, less what is masked. */
+  payload: Record<string, unknown>;
+  /** By the provider's clock; null where it gives none. */
+  updatedAt: Date | null;
+}
+
+export type { Fault };

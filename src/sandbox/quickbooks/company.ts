@@ -1,0 +1,203 @@
+import { kindNames, kindOf, type EntityKind, type QboRecord } from './entities.ts';
+import { faults } from './errors.ts';
+import { amountOf, cents, completeFields, linesOf, linkedInvoices, refOf, type Fields } from './fields.ts';
+import { metaDataTime } from './time.ts';
+
+/** A record and what it has been through. A deleted one stays, for `cdc`. */
+export interface Stored {
+  kind: string;
+  record: QboRecord;
+  updatedAt: number;
+  deleted: boolean;
+}
+
+export interface CompanyOptions {
+  realmId: string;
+  now: () => number;
+  /** Transactions dated on or before this day cannot be written. */
+  booksClosedThrough?: string;
+  /** Called after a record was written by anybody but the seed. */
+  onChange?: (stored: Stored) => void;
+}
+
+/** One company's books. Every method that writes throws a `QuickBooksFault` and then has changed nothing. */
+export class Company {
+  readonly realmId: string;
+  readonly #options: CompanyOptions;
+  readonly #stored = new Map<string, Stored>();
+  #lastId = 0;
+
+  constructor(options: CompanyOptions) {
+    this.realmId = options.realmId;
+    this.#options = options;
+  }
+
+  get now(): number {
+    return this.#options.now();
+  }
+
+  /** Not the deleted ones. */
+  find(kind: string, id: string): QboRecord | undefined {
+    const stored = this.#stored.get(`${kind}/${id}`);
+    return stored && !stored.deleted ? stored.record : undefined;
+  }
+
+  get(kind: EntityKind, id: string): QboRecord {
+    if (!/^\d+$/.test(id)) throw faults.badNumber('Id', id);
+    // CompanyInfo answers to its own id and to the company's.
+    const found = this.find(kind.name, kind.list === 'company' && id === this.realmId ? '1' : id);
+    if (!found) throw faults.notFound();
+    return found;
+  }
+
+  list(kind: string): QboRecord[] {
+    return [...this.#stored.values()].flatMap((one) => (one.kind === kind && !one.deleted ? [one.record] : []));
+  }
+
+  /** With the deleted ones, oldest change first. */
+  changes(kind: string): Stored[] {
+    return [...this.#stored.values()].filter((one) => one.kind === kind).sort((a, b) => a.updatedAt - b.updatedAt);
+  }
+
+  create(kind: EntityKind, sent: Fields, atMs = this.now): QboRecord {
+    if (kind.list === 'company') throw faults.unsupported(`create ${kind.name}`);
+    const completed = completeFields(kind, sent, this.#surroundings(atMs));
+    this.#refuseDuplicates(kind, completed, sent);
+    this.#refuseClosedPeriod(kind, completed);
+    this.#lastId += 1;
+    return this.#put(kind, { ...completed, Id: String(this.#lastId), SyncToken: '0' }, atMs, metaDataTime(atMs));
+  }
+
+  /** Full: what is not sent is cleared. Sparse: what is not sent stays. */
+  update(kind: EntityKind, sent: Fields): QboRecord {
+    const before = this.#current(kind, sent);
+    const sparse = sent['sparse'] === true || sent['sparse'] === 'true';
+    const kept = Object.fromEntries(kind.derived.flatMap((name) => (name in before ? [[name, before[name]]] : [])));
+    const merged: Fields = sparse ? { ...before, ...sent, ...kept } : { ...sent, ...kept };
+    const completed = completeFields(kind, merged, this.#surroundings(this.now));
+    this.#refuseDuplicates(kind, completed, sent, before.Id);
+    this.#refuseClosedPeriod(kind, before, completed);
+    return this.#put(kind, { ...completed, Id: before.Id, SyncToken: next(before) }, this.now, before.MetaData.CreateTime);
+  }
+
+  /** Transactions only. Returns the stub that QuickBooks answers with. */
+  delete(kind: EntityKind, sent: Fields): Fields {
+    if (kind.list !== 'transactions') throw faults.unsupported('delete');
+    const before = this.#current(kind, sent);
+    this.#refuseClosedPeriod(kind, before);
+    this.#write(kind, { ...before, SyncToken: next(before) }, this.now, true);
+    this.#settle(this.now);
+    return { status: 'Deleted', domain: 'QBO', Id: before.Id };
+  }
+
+  void(kind: EntityKind, sent: Fields): QboRecord {
+    if (!kind.voidable) throw faults.unsupported('void');
+    const before = this.#current(kind, sent);
+    this.#refuseClosedPeriod(kind, before);
+    const lines = linesOf(before).map((line) => ({ ...line, Amount: 0, LinkedTxn: [] }));
+    const note = ['Voided', before['PrivateNote']].filter(Boolean).join(' - ');
+    const emptied = { ...before, Line: lines, TotalAmt: 0, Balance: 0, PrivateNote: note };
+    return this.#put(kind, { ...emptied, SyncToken: next(before) }, this.now, before.MetaData.CreateTime);
+  }
+
+  /** Puts back a record as it was kept; for the seed and for a restart. */
+  restore(stored: Stored): void {
+    this.#stored.set(`${stored.kind}/${stored.record.Id}`, stored);
+    this.#lastId = Math.max(this.#lastId, Number(stored.record.Id));
+  }
+
+  #current(kind: EntityKind, sent: Fields): QboRecord {
+    if (sent['Id'] === undefined) throw faults.missing('Id');
+    const before = this.get(kind, String(sent['Id']));
+    if (sent['SyncToken'] === undefined) throw faults.missing('SyncToken');
+    if (String(sent['SyncToken']) !== before.SyncToken) throw faults.stale();
+    return before;
+  }
+
+  #put(kind: EntityKind, fields: Fields & { Id: string; SyncToken: string }, atMs: number, created: string): QboRecord {
+    const { domain: _domain, sparse: _sparse, Id, SyncToken, MetaData: _times, ...rest } = fields;
+    const MetaData = { CreateTime: created, LastUpdatedTime: metaDataTime(atMs) };
+    this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, false);
+    this.#settle(atMs);
+    return this.get(kind, Id);
+  }
+
+  #write(kind: EntityKind, record: QboRecord, atMs: number, deleted: boolean): void {
+    const MetaData = { ...record.MetaData, LastUpdatedTime: metaDataTime(atMs) };
+    const stored = { kind: kind.name, record: { ...record, MetaData }, updatedAt: atMs, deleted };
+    this.restore(stored);
+    this.#options.onChange?.(stored);
+  }
+
+  /** Balances follow from invoices, bills and payments. An invoice that gets paid counts as changed, a customer does not. */
+  #settle(atMs: number): void {
+    const paid = new Map<string, { amount: number; by: { TxnId: string; TxnType: 'Payment' }[] }>();
+    for (const payment of this.list('Payment')) {
+      for (const line of linesOf(payment)) {
+        for (const id of linkedInvoices(line)) {
+          const sum = paid.get(id) ?? { amount: 0, by: [] };
+          paid.set(id, {
+            amount: sum.amount + amountOf(line['Amount']),
+            by: [...sum.by, { TxnId: payment.Id, TxnType: 'Payment' }],
+          });
+        }
+      }
+    }
+    for (const invoice of this.list('Invoice')) {
+      const { amount = 0, by = [] } = paid.get(invoice.Id) ?? {};
+      const Balance = Math.max(0, cents(amountOf(invoice['TotalAmt']) - amount));
+      if (invoice['Balance'] === undefined) Object.assign(invoice, { Balance, LinkedTxn: by });
+      else if (invoice['Balance'] !== Balance) {
+        this.#write(invoiceKind, { ...invoice, Balance, LinkedTxn: by, SyncToken: next(invoice) }, atMs, false);
+      }
+    }
+    this.#settleNames('Customer', 'Invoice', 'CustomerRef', ['Balance', 'BalanceWithJobs']);
+    this.#settleNames('Vendor', 'Bill', 'VendorRef', ['Balance']);
+  }
+
+  #settleNames(names: string, transactions: string, ref: string, fields: string[]): void {
+    const owed = new Map<string, number>();
+    for (const one of this.list(transactions)) {
+      const id = refOf(one[ref])?.value ?? '';
+      owed.set(id, (owed.get(id) ?? 0) + amountOf(one['Balance']));
+    }
+    for (const record of this.list(names)) for (const field of fields) record[field] = cents(owed.get(record.Id) ?? 0);
+  }
+
+  #refuseDuplicates(kind: EntityKind, fields: Fields, sent: Fields, ownId?: string): void {
+    if (kind.nameField) {
+      const name = String(fields[kind.nameField]).toLowerCase();
+      // Customers and vendors share one set of names.
+      const sharing = kindNames.filter((one) => kindOf(one)?.nameField === 'DisplayName');
+      for (const one of kind.nameField === 'DisplayName' ? sharing : [kind.name]) {
+        const twin = this.list(one).find((record) => String(record[kind.nameField!]).toLowerCase() === name);
+        if (twin && !(one === kind.name && twin.Id === ownId)) throw faults.duplicateName(twin.Id);
+      }
+    }
+    if (kind.name === 'Invoice' && sent['DocNumber'] !== undefined) {
+      const twin = this.list('Invoice').find((one) => one['DocNumber'] === fields['DocNumber'] && one.Id !== ownId);
+      if (twin) throw faults.duplicateNumber(String(fields['DocNumber']), twin.Id);
+    }
+  }
+
+  #refuseClosedPeriod(kind: EntityKind, ...versions: Fields[]): void {
+    const through = this.#options.booksClosedThrough;
+    if (through === undefined || kind.list !== 'transactions') return;
+    if (versions.some((one) => String(one['TxnDate']) <= through)) throw faults.periodClosed(through);
+  }
+
+  #surroundings(nowMs: number) {
+    return {
+      nowMs,
+      find: (kind: string, id: string) => this.find(kind, id),
+      nextNumber: (kind: string) =>
+        String(1 + this.list(kind).reduce((most, one) => Math.max(most, amountOf(one['DocNumber'])), 1000)),
+    };
+  }
+}
+
+const invoiceKind = kindOf('Invoice')!;
+
+function next({ SyncToken }: QboRecord): string {
+  return String(Number(SyncToken) + 1);
+}

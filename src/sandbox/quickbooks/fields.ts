@@ -1,0 +1,179 @@
+import type { EntityKind, QboRecord } from './entities.ts';
+import { faults } from './errors.ts';
+import { date, datePlusDays } from './time.ts';
+
+/** What a client sends. */
+export type Fields = Record<string, unknown>;
+
+export interface Ref {
+  value: string;
+  name?: string;
+}
+
+/** What completing a record needs to know of its company. */
+export interface Surroundings {
+  nowMs: number;
+  find(kind: string, id: string): QboRecord | undefined;
+  /** The first document number that is free. */
+  nextNumber(kind: string): string;
+}
+
+export function refOf(value: unknown): Ref | undefined {
+  if (typeof value !== 'object' || value === null || !('value' in value)) return undefined;
+  return { ...value, value: String(value.value) };
+}
+
+export function amountOf(value: unknown): number {
+  const amount = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof amount === 'number' && Number.isFinite(amount) ? amount : 0;
+}
+
+export const cents = (amount: number) => Math.round(amount * 100) / 100;
+
+export function linesOf(record: Fields): Fields[] {
+  const lines = record['Line'];
+  return Array.isArray(lines) ? lines.filter((line): line is Fields => typeof line === 'object' && line !== null) : [];
+}
+
+/** Refuses what QuickBooks would; then fills in what it fills in. Everything but Id, SyncToken and MetaData. */
+export function completeFields(kind: EntityKind, sent: Fields, around: Surroundings): Fields {
+  const fields: Fields = { ...sent };
+  if (kind.nameField === 'DisplayName' && !fields['DisplayName']) {
+    const name = [fields['GivenName'], fields['FamilyName']].filter(Boolean).join(' ') || fields['CompanyName'];
+    if (name) fields['DisplayName'] = name;
+  }
+  for (const name of kind.required) {
+    const value = fields[name];
+    if (value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)) {
+      throw faults.missing(name);
+    }
+  }
+  for (const [name, target] of Object.entries(kind.references)) {
+    if (fields[name] === undefined) continue;
+    const ref = refOf(fields[name]);
+    const found = ref && around.find(target, ref.value);
+    if (!ref || !found || found['Active'] === false) throw faults.badReference(name, ref?.value ?? '');
+    fields[name] = { value: ref.value, name: String(found['DisplayName'] ?? found['Name'] ?? '') };
+  }
+  for (const name of ['TxnDate', 'DueDate']) {
+    const value = fields[name];
+    if (value !== undefined && !/^\d{4}-\d{2}-\d{2}/.test(String(value))) {
+      throw faults.badProperty(`Invalid date format for ${name}. Supplied value:${String(value)}`, name);
+    }
+  }
+  return { ...fields, ...(completers[kind.name]?.(fields, around) ?? {}) };
+}
+
+const currency = { value: 'USD', name: 'United States Dollar' };
+
+const completers: Record<string, (fields: Fields, around: Surroundings) => Fields> = {
+  Customer: (fields) => ({
+    Taxable: fields['Taxable'] ?? false,
+    Job: false,
+    BillWithParent: false,
+    Balance: fields['Balance'] ?? 0,
+    BalanceWithJobs: fields['BalanceWithJobs'] ?? 0,
+    CurrencyRef: currency,
+    PreferredDeliveryMethod: fields['PreferredDeliveryMethod'] ?? 'Email',
+    FullyQualifiedName: fields['DisplayName'],
+    PrintOnCheckName: fields['PrintOnCheckName'] ?? fields['CompanyName'] ?? fields['DisplayName'],
+    Active: fields['Active'] ?? true,
+  }),
+  Vendor: (fields) => ({
+    Balance: fields['Balance'] ?? 0,
+    Vendor1099: fields['Vendor1099'] ?? false,
+    CurrencyRef: currency,
+    PrintOnCheckName: fields['PrintOnCheckName'] ?? fields['CompanyName'] ?? fields['DisplayName'],
+    Active: fields['Active'] ?? true,
+  }),
+  Item: (fields) => ({
+    FullyQualifiedName: fields['Name'],
+    Active: fields['Active'] ?? true,
+    Type: enumeration('Type', fields['Type'] ?? 'Service', ['Service', 'NonInventory', 'Inventory', 'Category']),
+  }),
+  Account: (fields) => ({
+    FullyQualifiedName: fields['Name'],
+    SubAccount: false,
+    Active: fields['Active'] ?? true,
+    CurrentBalance: fields['CurrentBalance'] ?? 0,
+    CurrencyRef: currency,
+  }),
+  Invoice: (fields, around) => {
+    const lines = salesLines(fields, around);
+    const total = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
+    const subtotal = { Amount: total, DetailType: 'SubTotalLineDetail', SubTotalLineDetail: {} };
+    return { ...document('Invoice', fields, around), Line: [...lines, subtotal], ...invoiceHabits(fields), TotalAmt: total };
+  },
+  Bill: (fields, around) => {
+    const lines = numbered(linesOf(fields));
+    const total = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
+    return { ...document('Bill', fields, around), Line: lines, TotalAmt: total, Balance: total };
+  },
+  Payment: (fields, around) => {
+    const total = cents(amountOf(fields['TotalAmt']));
+    const applied = linesOf(fields).reduce((sum, line) => sum + amountOf(line['Amount']), 0);
+    if (cents(applied) > total) throw faults.business('The amount applied is more than the amount of the payment');
+    for (const line of linesOf(fields)) {
+      for (const id of linkedInvoices(line)) {
+        if (!around.find('Invoice', id)) throw faults.badReference('Line.LinkedTxn', id);
+      }
+    }
+    const TxnDate = fields['TxnDate'] ?? date(around.nowMs);
+    return { TxnDate, CurrencyRef: currency, TotalAmt: total, UnappliedAmt: cents(total - applied), ProcessPayment: false };
+  },
+};
+
+/** The ids of the invoices that a payment's line pays. */
+export function linkedInvoices(line: Fields): string[] {
+  const links = Array.isArray(line['LinkedTxn']) ? (line['LinkedTxn'] as unknown[]) : [];
+  return links.flatMap((link) => {
+    const { TxnId, TxnType } = (link ?? {}) as Fields;
+    return TxnType === 'Invoice' ? [String(TxnId)] : [];
+  });
+}
+
+function document(kind: string, fields: Fields, around: Surroundings): Fields {
+  const TxnDate = String(fields['TxnDate'] ?? date(around.nowMs));
+  return {
+    DocNumber: String(fields['DocNumber'] ?? around.nextNumber(kind)),
+    TxnDate,
+    DueDate: fields['DueDate'] ?? datePlusDays(TxnDate.slice(0, 10), 30),
+    CurrencyRef: currency,
+  };
+}
+
+function invoiceHabits(fields: Fields): Fields {
+  return {
+    LinkedTxn: fields['LinkedTxn'] ?? [],
+    TxnTaxDetail: { TotalTax: 0 },
+    ApplyTaxAfterDiscount: false,
+    PrintStatus: fields['PrintStatus'] ?? 'NeedToPrint',
+    EmailStatus: enumeration('EmailStatus', fields['EmailStatus'] ?? 'NotSet', ['NotSet', 'NeedToSend', 'EmailSent']),
+  };
+}
+
+function salesLines(fields: Fields, around: Surroundings): Fields[] {
+  const lines = linesOf(fields).filter(({ DetailType }) => DetailType !== 'SubTotalLineDetail');
+  for (const line of lines) {
+    const detail = (line['SalesItemLineDetail'] ?? {}) as Fields;
+    const { Qty, UnitPrice, ItemRef } = detail;
+    if (line['Amount'] === undefined) throw faults.missing('Line.Amount');
+    const amount = amountOf(line['Amount']);
+    if (Qty !== undefined && UnitPrice !== undefined && cents(amountOf(Qty) * amountOf(UnitPrice)) !== cents(amount)) {
+      throw faults.wrongAmount(amount);
+    }
+    const item = refOf(ItemRef);
+    if (item && !around.find('Item', item.value)) throw faults.badReference('ItemRef', item.value);
+  }
+  if (lines.length === 0) throw faults.missing('Line');
+  return numbered(lines);
+}
+
+function numbered(lines: Fields[]): Fields[] {
+  return lines.map((line, index) => ({ Id: String(index + 1), LineNum: index + 1, ...line }));
+}
+
+function enumeration(name: string, value: unknown, allowed: readonly string[]): unknown {
+  if (!allowed.includes(String(value))) throw faults.badEnumeration(name, String(value));
+  return value;
+}

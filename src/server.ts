@@ -1,0 +1,207 @@
+import { ApolloServer, HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginInlineTraceDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginSchemaReportingDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import { createContext, type Context, type Core } from '../resolvers/context.ts';
+import { createFormatError } from '../resolvers/formatError.ts';
+import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
+import type { Clock } from './clock.ts';
+import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
+import type { Log } from './log.ts';
+
+const bodyLimitBytes = 1024 * 1024;
+
+export interface ServerOptions {
+  schema: GraphQLSchema;
+  core: Core;
+  resolveIdentity: ResolveIdentity;
+  routerSecrets: readonly string[];
+  production: boolean;
+  /** What GraphiQL opens with. */
+  firstQuery: string;
+  isReady(): Promise<boolean>;
+  clock: Clock;
+  log: Log;
+}
+
+/**
+ * The HTTP edge. Every body arrives as the bytes that were sent (signatures are over bytes), at most 1 MiB; a slow
+ * sender is cut off. `close` lets running requests finish.
+ */
+export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { log } = options;
+  const app = fastify({
+    bodyLimit: bodyLimitBytes,
+    requestTimeout: 10_000,
+    keepAliveTimeout: 65_000,
+    http: { headersTimeout: 3_000, connectionsCheckingInterval: 500 },
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 200 },
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'There is nothing here.' }));
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
+    const message = status >= 500 ? 'Something went wrong on our side.' : error.message;
+    return reply.code(status).send({ error: message });
+  });
+  app.addHook('onResponse', (request, reply, done) => {
+    log.debug(
+      {
+        method: request.method,
+        route: request.routeOptions.url,
+        status: reply.statusCode,
+        durationMs: Math.round(reply.elapsedTime),
+      },
+      'request',
+    );
+    done();
+  });
+
+  app.get('/healthz', () => ({ status: 'alive' }));
+  app.get('/readyz', async (_request, reply) => {
+    const ready = await options.isReady();
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
+  });
+  callbackRoute(app, options);
+  await graphqlRoutes(app, options);
+  return app;
+}
+
+function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void {
+  app.get<{ Params: { integrationId: string } }>('/oauth/:integrationId/callback', async (request, reply) => {
+    const { integrationId } = request.params;
+    if (!core.catalog.find(integrationId)) return reply.callNotFound();
+    const query = new URLSearchParams(request.url.slice(request.url.indexOf('?') + 1));
+    const answer = await core.connections.completeAuthorization(integrationId, query);
+    const { connectionId, problem } = answer;
+    log.info({ integrationId, connectionId, code: undefined, outcome: problem?.code ?? 'connected' }, 'callback');
+    const address = returnAddress(answer);
+    reply.headers(callbackHeaders);
+    if (address !== undefined) return reply.redirect(address, 303);
+    return reply
+      .code(problem ? 400 : 200)
+      .type('text/html; charset=utf-8')
+      .send(callbackPage(answer));
+  });
+}
+
+async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Promise<void> {
+  const { core, production, resolveIdentity, routerSecrets, log, clock } = options;
+  const apollo = new ApolloServer<Context>({
+    schema: options.schema,
+    introspection: !production,
+    csrfPrevention: true,
+    includeStacktraceInErrorResponses: false,
+    hideSchemaDetailsFromClientErrors: production,
+    stopOnTerminationSignals: false,
+    formatError: createFormatError(log, clock),
+    logger: apolloLog(log),
+    // The cache-control plugin halves the throughput of lists; the others would report to a vendor.
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginInlineTraceDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginSchemaReportingDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+    ],
+  });
+  await apollo.start();
+  app.addHook('onClose', () => apollo.stop());
+  let graphiql: Promise<string> | undefined;
+
+  app.route({
+    method: ['GET', 'POST'],
+    url: '/graphql',
+    async handler(request, reply) {
+      if (request.method === 'GET' && !production && request.headers.accept?.includes('text/html'))
+        return reply.type('text/html; charset=utf-8').send(await (graphiql ??= renderPage(options.firstQuery)));
+      if (!hasRouterProof(header(request, 'x-router-secret'), routerSecrets))
+        return refuse(reply, 'Only the router may ask here.');
+      let identity: Identity | undefined;
+      try {
+        identity = await resolveIdentity({
+          authorization: header(request, 'authorization'),
+          accountHeader: header(request, 'x-account-id'),
+          userHeader: header(request, 'x-user-id'),
+          remoteAddress: request.ip,
+        });
+      } catch (error) {
+        if (error instanceof UnauthenticatedError) return refuse(reply, error.message);
+        throw error;
+      }
+      const body = request.method === 'POST' ? jsonBody(request, reply) : undefined;
+      if (reply.sent) return reply;
+      const response = await apollo.executeHTTPGraphQLRequest({
+        httpGraphQLRequest: toApollo(request, body),
+        context: () => Promise.resolve(createContext(core, identity)),
+      });
+      reply.code(response.status ?? 200).headers(Object.fromEntries(response.headers));
+      return reply.send(response.body.kind === 'complete' ? response.body.string : response.body.asyncIterator);
+    },
+  });
+}
+
+/** Nine megabytes with everything in it, so loaded only where somebody looks. */
+async function renderPage(defaultQuery: string): Promise<string> {
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+  return renderGraphiQL({
+    title: 'Integrations',
+    endpoint: '/graphql',
+    defaultQuery,
+    headers: '{ "x-account-id": "demo" }',
+  });
+}
+
+/** The parsed body; undefined when the request was answered because it is not JSON. */
+function jsonBody(request: FastifyRequest, reply: FastifyReply): unknown {
+  const type = request.headers['content-type'] ?? '';
+  if (!/^application\/(json|graphql\+json)\s*(;|$)/i.test(type)) {
+    graphqlError(reply, 415, 'BAD_REQUEST', 'The content type must be application/json.');
+    return undefined;
+  }
+  try {
+    return JSON.parse((request.body as Buffer | undefined)?.toString('utf8') ?? '');
+  } catch {
+    graphqlError(reply, 400, 'BAD_REQUEST', 'The body is not JSON.');
+    return undefined;
+  }
+}
+
+function refuse(reply: FastifyReply, message: string): FastifyReply {
+  return graphqlError(reply.header('www-authenticate', 'Bearer'), 401, 'UNAUTHENTICATED', message);
+}
+
+function graphqlError(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
+  return reply.code(status).send({ errors: [{ message, extensions: { code } }] });
+}
+
+function toApollo(request: FastifyRequest, body: unknown): HTTPGraphQLRequest {
+  const headers = new HeaderMap();
+  for (const [name, value] of Object.entries(request.headers))
+    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
+  const start = request.url.indexOf('?');
+  return { method: request.method, headers, search: start === -1 ? '' : request.url.slice(start), body };
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}
+
+function apolloLog(log: Log) {
+  return {
+    debug: (message: string) => log.debug(message),
+    info: (message: string) => log.debug(message),
+    warn: (message: string) => log.warn(message),
+    error: (message: string) => log.error(message),
+  };
+}

@@ -1,0 +1,89 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The product as its user runs it: its own process, real ports, nothing of it imported here. */
+export interface Product {
+  url: string;
+  /** Empty where the sandbox is off. */
+  sandboxUrl: string;
+  dataDir: string;
+  /** Everything that it has printed. */
+  output(): string;
+  graphql(query: string, variables?: object, headers?: Record<string, string>): Promise<GraphQLAnswer>;
+  /** Resolves with the exit code once the process has ended. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+  /** Deletes the data directory as well. */
+  remove(): Promise<void>;
+}
+
+export interface GraphQLAnswer {
+  status: number;
+  data: any; // oxlint-disable-line typescript/no-explicit-any -- an answer's shape is what a test asserts
+  errors?: { message: string; path?: (string | number)[]; extensions: { code: string } & Record<string, unknown> }[];
+}
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export async function startProduct(
+  settings: Record<string, string> = {},
+  dataDir?: string,
+): Promise<Product> {
+  const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'integrations-')));
+  const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: directory, ...settings });
+  const ready = await new Promise<{ publicUrl: string; sandbox?: string }>((resolve, reject) => {
+    child.lines((line) => {
+      if (line.startsWith('{') && line.includes('"msg":"ready"'))
+        resolve(JSON.parse(line) as { publicUrl: string; sandbox?: string });
+    });
+    void child.exited.then((code) => reject(new Error(`the product ended with ${code}: ${child.output()}`)));
+  });
+  const url = ready.publicUrl.replace('localhost', '127.0.0.1');
+  return {
+    url,
+    sandboxUrl: ready.sandbox ?? '',
+    dataDir: directory,
+    output: child.output,
+    async graphql(query, variables = {}, headers = { 'x-account-id': 'demo' }) {
+      const response = await fetch(`${url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify({ query, variables }),
+      });
+      return { status: response.status, ...((await response.json()) as Omit<GraphQLAnswer, 'status'>) };
+    },
+    stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      return child.exited;
+    },
+    remove: () => rm(directory, { recursive: true, force: true }),
+  };
+}
+
+/** Runs the program with nothing of the test's own environment but what it needs to start. */
+export function runMain(settings: Record<string, string>, args: string[] = []) {
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH: process.env.PATH, TZ: 'UTC', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const listeners: ((line: string) => void)[] = [];
+  let rest = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8');
+  child.stderr.on('data', (text: string) => (output += text));
+  child.stdout.on('data', (text: string) => {
+    output += text;
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) for (const listener of listeners) listener(line);
+  });
+  return {
+    output: () => output,
+    lines: (listener: (line: string) => void) => void listeners.push(listener),
+    kill: (signal: NodeJS.Signals) => child.kill(signal),
+    exited: once(child, 'close').then(([code]) => code as number | null),
+  };
+}

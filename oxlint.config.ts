@@ -26,27 +26,28 @@ const upToWebhooks = [...upToSync, ...webhooks];
 
 /** Where several layers hold for a file, the last one does. */
 const layers = [
-  layer('src/*.ts', [...from('./', upToWebhooks), ...resolvers], ['./*/**', './main.ts']),
-  layer('src/{errors,log,clock,config}.ts', from('./', bottom), ['./**']),
-  layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['./**']),
+  layer('src/*.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
+  layer('src/{errors,log,clock,config}.ts', from('./', bottom), ['../**', './**']),
+  layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['../**', './**']),
   layer('src/{calls,events,db}/**', from('../', upToDb)),
   layer('src/providers/**', from('../', [...upToProviders, ...pureOAuth])),
   layer('src/oauth/**', from('../', upToProviders)),
   layer(
     'src/oauth/{protocol,encryption}.ts',
     [...from('../', upToProviders), './protocol.ts', './encryption.ts'],
-    ['./**'],
+    ['../**', './**'],
   ),
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
   layer('src/sandbox/**', from('../', bottom)),
+  layer('src/sandbox/*/**', from('../../', bottom), ['../../**']),
   layer('resolvers/**', from('../src/', [...upToWebhooks, 'identity.ts'])),
 ];
 
-/** `files` may import of other folders, and of what is `alsoClosed`, only what is `open`. */
-function layer(files: string, open: string[], alsoClosed: string[] = []): OxlintOverride {
-  const group = ['../**', ...alsoClosed, ...open.map((file) => `!${file}`)];
+/** Of what is `closed`, mostly all other folders, `files` may import only what is `open`. */
+function layer(files: string, open: string[], closed: string[] = ['../**']): OxlintOverride {
+  const group = [...closed, ...open.map((file) => `!${file}`)];
   const message =
     'Imports point one way, and only at what another folder offers: oxlint.config.ts has the order.';
   return {

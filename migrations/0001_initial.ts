@@ -1,8 +1,8 @@
 import { sql, type Kysely } from 'kysely';
 
 /**
- * The account leads every primary and unique key: a key without it would tell one account, by its refusal, that
- * another account's row exists.
+ * The account leads every primary and unique key that an account's own input can reach: a key without it would tell
+ * one account, by its refusal, that another account's row exists. A delivery is stored before its account is known.
  */
 const statements = [
   sql`create table connections (

@@ -38,6 +38,7 @@ const refusedImports: [file: string, ...specifiers: string[]][] = [
   ['src/sync/a.ts', '../webhooks/receive.ts', '../connections/returnTo.ts', '../../resolvers/loaders.ts'],
   ['src/webhooks/a.ts', '../../resolvers/index.ts', '../sync/poll.ts', '../server.ts', '../main.ts'],
   ['src/sandbox/a.ts', '../calls/http.ts', '../providers/provider.ts', '../config.ts', '../db/tables.ts'],
+  ['src/sandbox/folder/a.ts', '../../calls/http.ts', '../../db/tables.ts', '../../../resolvers/index.ts'],
   ['src/server.ts', './main.ts', './webhooks/deliver.ts', './sandbox/sandbox.ts', '../resolvers/loaders.ts'],
   [
     'resolvers/a.ts',
@@ -66,6 +67,7 @@ const openImports: [file: string, ...specifiers: string[]][] = [
   ['src/sync/a.ts', '../connections/api.ts', '../events/events.ts', './poll.ts'],
   ['src/webhooks/a.ts', '../sync/changes.ts', '../providers/catalog.ts', './deliver.ts'],
   ['src/sandbox/a.ts', '../clock.ts', '../log.ts', '../errors.ts', './b.ts'],
+  ['src/sandbox/folder/a.ts', '../../clock.ts', '../a.ts', './b.ts'],
   ['src/server.ts', '../resolvers/context.ts', './webhooks/receive.ts', './config.ts', './identity.ts'],
   ['src/main.ts', './server.ts', './sandbox/sandbox.ts', './webhooks/deliver.ts', '../resolvers/index.ts'],
   [

@@ -52,8 +52,8 @@ describe.each(databaseKinds)('jobs on the %s database', (_kind, open) => {
     });
     await send({});
     await expect.poll(() => errors.map((error) => error.message), { timeout: 5_000 }).toHaveLength(1);
-    const stored = await sql<{ output: unknown }>`select output from pgboss.job`.execute(database.db);
-    expect(stored.rows).toEqual([{ output: { message: 'try 1' } }]);
+    const stored = () => sql<{ output: unknown }>`select output from pgboss.job`.execute(database.db);
+    await expect.poll(async () => (await stored()).rows).toEqual([{ output: { message: 'try 1' } }]);
     await expect.poll(() => tries, { timeout: 15_000 }).toBe(3);
     expect(errors.map((error) => error.message)).toEqual([
       expect.stringMatching(/^Job \S+ of quick failed \(try 1 of \d+\): try 1$/),

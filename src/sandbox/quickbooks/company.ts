@@ -16,8 +16,6 @@ export interface CompanyOptions {
   now: () => number;
   /** Transactions dated on or before this day cannot be written. */
   booksClosedThrough?: string;
-  /** Called after a record was written by anybody but the seed. */
-  onChange?: (stored: Stored) => void;
 }
 
 /** One company's books. Every method that writes throws a `QuickBooksFault` and then has changed nothing. */
@@ -26,6 +24,7 @@ export class Company {
   readonly #options: CompanyOptions;
   readonly #stored = new Map<string, Stored>();
   #lastId = 0;
+  #changed: (stored: Stored) => void = () => undefined;
 
   constructor(options: CompanyOptions) {
     this.realmId = options.realmId;
@@ -34,6 +33,11 @@ export class Company {
 
   get now(): number {
     return this.#options.now();
+  }
+
+  /** From now on `changed` is told of every record written. */
+  watch(changed: (stored: Stored) => void): void {
+    this.#changed = changed;
   }
 
   /** Not the deleted ones. */
@@ -61,7 +65,8 @@ export class Company {
 
   create(kind: EntityKind, sent: Fields, atMs = this.now): QboRecord {
     if (kind.list === 'company') throw faults.unsupported(`create ${kind.name}`);
-    const completed = completeFields(kind, sent, this.#surroundings(atMs));
+    const given = Object.fromEntries(Object.entries(sent).filter(([name]) => !kind.derived.includes(name)));
+    const completed = completeFields(kind, given, this.#surroundings(atMs));
     this.#refuseDuplicates(kind, completed, sent);
     this.#refuseClosedPeriod(kind, completed);
     this.#lastId += 1;
@@ -100,8 +105,13 @@ export class Company {
     return this.#put(kind, { ...emptied, SyncToken: next(before) }, this.now, before.MetaData.CreateTime);
   }
 
-  /** Puts back a record as it was kept; for the seed and for a restart. */
-  restore(stored: Stored): void {
+  /** Puts back records as `watch` saw them. */
+  restore(kept: readonly Stored[]): void {
+    for (const stored of kept) this.#keep(stored);
+    this.#settle(this.now);
+  }
+
+  #keep(stored: Stored): void {
     this.#stored.set(`${stored.kind}/${stored.record.Id}`, stored);
     this.#lastId = Math.max(this.#lastId, Number(stored.record.Id));
   }
@@ -116,6 +126,8 @@ export class Company {
 
   #put(kind: EntityKind, fields: Fields & { Id: string; SyncToken: string }, atMs: number, created: string): QboRecord {
     const { domain: _domain, sparse: _sparse, Id, SyncToken, MetaData: _times, ...rest } = fields;
+    // Worked out anew below, without counting as a second change.
+    if (kind.name === 'Invoice') delete rest['Balance'];
     const MetaData = { CreateTime: created, LastUpdatedTime: metaDataTime(atMs) };
     this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, false);
     this.#settle(atMs);
@@ -125,8 +137,8 @@ export class Company {
   #write(kind: EntityKind, record: QboRecord, atMs: number, deleted: boolean): void {
     const MetaData = { ...record.MetaData, LastUpdatedTime: metaDataTime(atMs) };
     const stored = { kind: kind.name, record: { ...record, MetaData }, updatedAt: atMs, deleted };
-    this.restore(stored);
-    this.#options.onChange?.(stored);
+    this.#keep(stored);
+    this.#changed(stored);
   }
 
   /** Balances follow from invoices, bills and payments. An invoice that gets paid counts as changed, a customer does not. */

@@ -1,3 +1,4 @@
+import { escapeMarkup } from '../pages.ts';
 import { faultBody, type QuickBooksFault } from './errors.ts';
 import { answerTime } from './time.ts';
 
@@ -10,11 +11,6 @@ const attributes: Record<string, readonly string[]> = {
   Error: ['code', 'element'],
 };
 const objectAttributes = ['domain', 'sparse', 'status'];
-
-export function escapeMarkup(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-  return text.replace(/[&<>"']/g, (sign) => entities[sign] ?? sign);
-}
 
 /** The XML form of a JSON answer: what a client gets that does not ask for JSON. */
 export function xmlAnswer({ time, ...members }: Record<string, unknown>): string {

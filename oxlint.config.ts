@@ -86,7 +86,7 @@ const config: OxlintConfig = {
   },
   overrides: [
     ...layers,
-    { files: ['src/main.ts', 'src/ops.ts'], rules: { 'no-restricted-imports': 'off' } },
+    { files: ['src/main.ts', 'src/core.ts'], rules: { 'no-restricted-imports': 'off' } },
     {
       files: ['src/config.ts', 'src/main.ts', 'test/**', 'bench/**', '.ci/**'],
       rules: { 'node/no-process-env': 'off' },

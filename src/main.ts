@@ -4,9 +4,7 @@ import { createSchema } from '../resolvers/index.ts';
 import { createCaller } from './calls/caller.ts';
 import { systemClock as clock } from './clock.ts';
 import { readConfig, type Config } from './config.ts';
-import { createConnectionApi } from './connections/api.ts';
-import { createConnections } from './connections/connections.ts';
-import { createHealth } from './connections/states.ts';
+import { createCore } from './core.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
 import { isMigrated, migrate } from './db/migrate.ts';
@@ -14,11 +12,7 @@ import { ConfigurationError } from './errors.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
 import { createLog, type Log } from './log.ts';
-import { createAccountKeys } from './oauth/accountKeys.ts';
-import { createAuthorizations } from './oauth/authorization.ts';
-import { createRevocations, revocationQueues } from './oauth/revocations.ts';
-import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
-import { createTokens } from './oauth/tokens.ts';
+import { revocationQueues } from './oauth/revocations.ts';
 import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
@@ -55,10 +49,9 @@ const drainWithinMs = 10_000;
 async function start(config: Config, log: Log): Promise<void> {
   const masterKeys = await loadMasterKeys(config.encryptionKeys, config.dataDir);
   const database = await openMigrated(config, log);
-  const { db } = database;
   const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
   const catalog = catalogOf(config, sandbox);
-  let { publicUrl, returnToOrigins } = config;
+  const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };
 
   const caller = createCaller({
     clock,
@@ -74,39 +67,23 @@ async function start(config: Config, log: Log): Promise<void> {
   });
   stops.push(() => jobs.stop());
 
-  const keys = createAccountKeys(masterKeys, clock);
-  const endpoint = createTokenEndpoint({ caller, catalog, clock });
-  const revocations = createRevocations({ db, jobs, keys, endpoint, clock, log });
-  const tokens = createTokens({ db, keys, endpoint, revocations, clock, log });
-  const authorizations = createAuthorizations({
-    db,
-    keys,
-    endpoint,
+  const core = createCore({
+    database,
+    jobs,
+    caller,
     catalog,
+    masterKeys,
+    addresses,
+    interactiveDeadlineMs: config.interactiveDeadlineMs,
     clock,
     log,
-    publicUrl: () => publicUrl,
   });
-  const health = createHealth(db, clock);
-  const api = createConnectionApi({ caller, catalog, tokens, health, clock });
-  const connections = createConnections({
-    db,
-    catalog,
-    authorizations,
-    tokens,
-    revocations,
-    api,
-    health,
-    clock,
-    publicUrl: () => publicUrl,
-    returnToOrigins: () => returnToOrigins,
-  });
-  if (config.role !== 'api') await revocations.work();
+  if (config.role !== 'api') await core.work();
 
   let draining = false;
   const server = await createServer({
     schema: createSchema(),
-    core: { db, catalog, connections, api, caller, clock, interactiveDeadlineMs: config.interactiveDeadlineMs },
+    core,
     resolveIdentity: createResolveIdentity(config.identity, clock),
     routerSecrets: config.routerSecrets,
     production: config.production,
@@ -124,10 +101,10 @@ async function start(config: Config, log: Log): Promise<void> {
   if (config.port === 0) {
     // The operating system chose: what the settings derive from PORT follows.
     const chosen = (url: string) => url.replace('http://localhost:0', `http://localhost:${port}`);
-    publicUrl = chosen(publicUrl);
-    returnToOrigins = returnToOrigins.map(chosen);
+    addresses.publicUrl = chosen(addresses.publicUrl);
+    addresses.returnToOrigins = addresses.returnToOrigins.map(chosen);
   }
-  announce(config, publicUrl, sandbox, log);
+  announce(config, addresses.publicUrl, sandbox, log);
 }
 
 async function openMigrated(config: Config, log: Log): Promise<Database> {

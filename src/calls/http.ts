@@ -1,3 +1,5 @@
+import type { ProblemCode } from '../errors.ts';
+
 /** One HTTP request to a provider and its answer, as plain data: providers write the first and judge the second. */
 
 export interface HttpRequest {
@@ -22,17 +24,7 @@ export interface HttpResponse {
  * renews the token once, RATE_LIMITED pauses the bucket, PROVIDER_ERROR retries with backoff, the rest never retry.
  */
 export interface Fault {
-  code:
-    | 'BAD_REQUEST'
-    | 'UNAUTHENTICATED'
-    | 'FORBIDDEN'
-    | 'NOT_FOUND'
-    | 'CONFLICT'
-    | 'VALIDATION_FAILED'
-    | 'RATE_LIMITED'
-    | 'PROVIDER_ERROR'
-    | 'REAUTHORIZATION_REQUIRED'
-    | 'SCOPES_INSUFFICIENT';
+  code: ProblemCode;
   /** Our own words: provider text can echo tokens. */
   message: string;
   providerCode?: string;

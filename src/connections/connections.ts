@@ -75,11 +75,10 @@ export function createConnections(deps: {
   revocations: Revocations;
   api: ConnectionApi;
   health: Health;
+  addresses: { publicUrl: string; returnToOrigins: readonly string[] };
   clock: Clock;
-  publicUrl: () => string;
-  returnToOrigins: () => readonly string[];
 }): Connections {
-  const { db, catalog, authorizations, tokens, revocations, api, health, clock } = deps;
+  const { db, catalog, authorizations, tokens, revocations, api, health, addresses, clock } = deps;
   const now = () => new Date(clock.now());
 
   const find = async (accountId: string, id: string) =>
@@ -134,8 +133,8 @@ export function createConnections(deps: {
     const scopes = [...new Set([...provider.oauth.scopes, ...(request.scopes ?? [])])];
     const malformed = scopes.find((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope));
     if (malformed !== undefined) fail('INVALID_INPUT', `scopes: ${JSON.stringify(malformed)} is not a scope.`, now());
-    const returnTo =
-      request.returnTo == null ? null : allowedReturnTo(request.returnTo, deps.publicUrl(), deps.returnToOrigins());
+    const { publicUrl, returnToOrigins } = addresses;
+    const returnTo = request.returnTo == null ? null : allowedReturnTo(request.returnTo, publicUrl, returnToOrigins);
     if (returnTo === undefined)
       return fail('INVALID_INPUT', 'returnTo: its origin is not on the list (RETURN_TO_ORIGINS).', now());
     return { scopes, returnTo };
@@ -288,7 +287,7 @@ export function createConnections(deps: {
         const profile = await api.identify(ref, granted.accessToken, patience);
         cause = await keepGrant(outcome, outcome.externalId ?? profile?.id ?? '');
       } catch (error) {
-        cause = problemOf(error);
+        cause = ofCallback(problemOf(error));
       }
       if (cause) return failedCallback({ kind: 'failed', problem: cause, authorization, current: true });
       return { returnTo: authorization.returnTo, connectionId: authorization.id, problem: null };
@@ -312,6 +311,16 @@ export function createConnections(deps: {
       return { connection: await find(accountId, id), problem: null, revocation };
     },
   };
+}
+
+/** A token that is refused when it is new does not belong to the company that the redirect named. */
+function ofCallback(cause: IntegrationProblem): IntegrationProblem {
+  if (cause.code !== 'REAUTHORIZATION_REQUIRED' && cause.code !== 'UNAUTHENTICATED') return cause;
+  const message = 'The authorization does not reach the company that was chosen.';
+  return problem('FORBIDDEN', message, cause.occurredAt, {
+    ...(cause.providerCode !== undefined && { providerCode: cause.providerCode }),
+    ...(cause.requestId !== undefined && { requestId: cause.requestId }),
+  });
 }
 
 const notFound = (at: Date) => problem('NOT_FOUND', 'You have no connection with this id.', at);

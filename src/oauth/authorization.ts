@@ -56,11 +56,11 @@ export function createAuthorizations(deps: {
   keys: AccountKeys;
   endpoint: TokenEndpoint;
   catalog: Catalog;
+  addresses: { publicUrl: string };
   clock: Clock;
   log: Log;
-  publicUrl: () => string;
 }): Authorizations {
-  const { db, keys, endpoint, catalog, clock, log, publicUrl } = deps;
+  const { db, keys, endpoint, catalog, addresses, clock, log } = deps;
 
   const consume = (integrationId: string, state: string): Promise<AuthorizationRow | undefined> =>
     db
@@ -124,7 +124,7 @@ export function createAuthorizations(deps: {
       const now = clock.now();
       const state = newState(clock);
       const expiresAt = new Date(now + lifetimeMs);
-      const redirectUri = `${publicUrl()}/oauth/${ref.integrationId}/callback`;
+      const redirectUri = `${addresses.publicUrl}/oauth/${ref.integrationId}/callback`;
       const verifier = provider.oauth.pkce === 'S256' ? newCodeVerifier(clock) : undefined;
 
       const earlier = trx

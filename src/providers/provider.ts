@@ -79,7 +79,10 @@ export interface RecordReads {
   idPattern: RegExp;
   /** `ids`: 1 to `batchSize` distinct ones. */
   request(target: Target, resource: string, ids: readonly string[]): HttpRequest;
-  /** What was found; an id without an entry does not exist at the provider. */
+  /**
+   * What was found; an id without an entry does not exist at the provider. Not asked for answers that `classify` calls
+   * NOT_FOUND: to a read of records that means that none of the ids exists.
+   */
   parse(response: HttpResponse, resource: string, ids: readonly string[]): Map<string, RecordSnapshot>;
 }
 

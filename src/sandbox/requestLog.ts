@@ -81,7 +81,10 @@ export function requestLog(
 }
 
 function withoutSecrets(url: string): string {
-  const [path = '', query] = [url.split('?', 1)[0], url.includes('?') ? url.slice(url.indexOf('?') + 1) : undefined];
+  const [path = '', query] = [
+    url.split('?', 1)[0],
+    url.includes('?') ? url.slice(url.indexOf('?') + 1) : undefined,
+  ];
   if (query === undefined) return path;
   const kept = query.split('&').map((pair) => {
     const name = pair.split('=', 1)[0] ?? '';

@@ -1,6 +1,15 @@
 import { kindNames, kindOf, type EntityKind, type QboRecord } from './entities.ts';
 import { faults } from './errors.ts';
-import { amountOf, cents, completeFields, linesOf, linkedInvoices, refOf, type Fields } from './fields.ts';
+import {
+  amountOf,
+  cents,
+  completeFields,
+  linesOf,
+  linkedInvoices,
+  refOf,
+  textOf,
+  type Fields,
+} from './fields.ts';
 import { metaDataTime } from './time.ts';
 
 /** A record and what it has been through. A deleted one stays, for `cdc`. */
@@ -55,12 +64,16 @@ export class Company {
   }
 
   list(kind: string): QboRecord[] {
-    return [...this.#stored.values()].flatMap((one) => (one.kind === kind && !one.deleted ? [one.record] : []));
+    return [...this.#stored.values()].flatMap((one) =>
+      one.kind === kind && !one.deleted ? [one.record] : [],
+    );
   }
 
   /** With the deleted ones, oldest change first. */
   changes(kind: string): Stored[] {
-    return [...this.#stored.values()].filter((one) => one.kind === kind).sort((a, b) => a.updatedAt - b.updatedAt);
+    return [...this.#stored.values()]
+      .filter((one) => one.kind === kind)
+      .sort((a, b) => a.updatedAt - b.updatedAt);
   }
 
   create(kind: EntityKind, sent: Fields, atMs = this.now): QboRecord {
@@ -70,19 +83,31 @@ export class Company {
     this.#refuseDuplicates(kind, completed, sent);
     this.#refuseClosedPeriod(kind, completed);
     this.#lastId += 1;
-    return this.#put(kind, { ...completed, Id: String(this.#lastId), SyncToken: '0' }, atMs, metaDataTime(atMs));
+    return this.#put(
+      kind,
+      { ...completed, Id: String(this.#lastId), SyncToken: '0' },
+      atMs,
+      metaDataTime(atMs),
+    );
   }
 
   /** Full: what is not sent is cleared. Sparse: what is not sent stays. */
   update(kind: EntityKind, sent: Fields): QboRecord {
     const before = this.#current(kind, sent);
     const sparse = sent['sparse'] === true || sent['sparse'] === 'true';
-    const kept = Object.fromEntries(kind.derived.flatMap((name) => (name in before ? [[name, before[name]]] : [])));
+    const kept = Object.fromEntries(
+      kind.derived.flatMap((name) => (name in before ? [[name, before[name]]] : [])),
+    );
     const merged: Fields = sparse ? { ...before, ...sent, ...kept } : { ...sent, ...kept };
     const completed = completeFields(kind, merged, this.#surroundings(this.now));
     this.#refuseDuplicates(kind, completed, sent, before.Id);
     this.#refuseClosedPeriod(kind, before, completed);
-    return this.#put(kind, { ...completed, Id: before.Id, SyncToken: next(before) }, this.now, before.MetaData.CreateTime);
+    return this.#put(
+      kind,
+      { ...completed, Id: before.Id, SyncToken: next(before) },
+      this.now,
+      before.MetaData.CreateTime,
+    );
   }
 
   /** Transactions only. Returns the stub that QuickBooks answers with. */
@@ -118,13 +143,18 @@ export class Company {
 
   #current(kind: EntityKind, sent: Fields): QboRecord {
     if (sent['Id'] === undefined) throw faults.missing('Id');
-    const before = this.get(kind, String(sent['Id']));
+    const before = this.get(kind, textOf(sent['Id']));
     if (sent['SyncToken'] === undefined) throw faults.missing('SyncToken');
-    if (String(sent['SyncToken']) !== before.SyncToken) throw faults.stale();
+    if (textOf(sent['SyncToken']) !== before.SyncToken) throw faults.stale();
     return before;
   }
 
-  #put(kind: EntityKind, fields: Fields & { Id: string; SyncToken: string }, atMs: number, created: string): QboRecord {
+  #put(
+    kind: EntityKind,
+    fields: Fields & { Id: string; SyncToken: string },
+    atMs: number,
+    created: string,
+  ): QboRecord {
     const { domain: _domain, sparse: _sparse, Id, SyncToken, MetaData: _times, ...rest } = fields;
     // Worked out anew below, without counting as a second change.
     if (kind.name === 'Invoice') delete rest['Balance'];
@@ -160,7 +190,12 @@ export class Company {
       const Balance = Math.max(0, cents(amountOf(invoice['TotalAmt']) - amount));
       if (invoice['Balance'] === undefined) Object.assign(invoice, { Balance, LinkedTxn: by });
       else if (invoice['Balance'] !== Balance) {
-        this.#write(invoiceKind, { ...invoice, Balance, LinkedTxn: by, SyncToken: next(invoice) }, atMs, false);
+        this.#write(
+          invoiceKind,
+          { ...invoice, Balance, LinkedTxn: by, SyncToken: next(invoice) },
+          atMs,
+          false,
+        );
       }
     }
     this.#settleNames('Customer', 'Invoice', 'CustomerRef', ['Balance', 'BalanceWithJobs']);
@@ -173,29 +208,32 @@ export class Company {
       const id = refOf(one[ref])?.value ?? '';
       owed.set(id, (owed.get(id) ?? 0) + amountOf(one['Balance']));
     }
-    for (const record of this.list(names)) for (const field of fields) record[field] = cents(owed.get(record.Id) ?? 0);
+    for (const record of this.list(names))
+      for (const field of fields) record[field] = cents(owed.get(record.Id) ?? 0);
   }
 
   #refuseDuplicates(kind: EntityKind, fields: Fields, sent: Fields, ownId?: string): void {
     if (kind.nameField) {
-      const name = String(fields[kind.nameField]).toLowerCase();
+      const name = textOf(fields[kind.nameField]).toLowerCase();
       // Customers and vendors share one set of names.
       const sharing = kindNames.filter((one) => kindOf(one)?.nameField === 'DisplayName');
       for (const one of kind.nameField === 'DisplayName' ? sharing : [kind.name]) {
-        const twin = this.list(one).find((record) => String(record[kind.nameField!]).toLowerCase() === name);
+        const twin = this.list(one).find((record) => textOf(record[kind.nameField!]).toLowerCase() === name);
         if (twin && !(one === kind.name && twin.Id === ownId)) throw faults.duplicateName(twin.Id);
       }
     }
     if (kind.name === 'Invoice' && sent['DocNumber'] !== undefined) {
-      const twin = this.list('Invoice').find((one) => one['DocNumber'] === fields['DocNumber'] && one.Id !== ownId);
-      if (twin) throw faults.duplicateNumber(String(fields['DocNumber']), twin.Id);
+      const twin = this.list('Invoice').find(
+        (one) => one['DocNumber'] === fields['DocNumber'] && one.Id !== ownId,
+      );
+      if (twin) throw faults.duplicateNumber(textOf(fields['DocNumber']), twin.Id);
     }
   }
 
   #refuseClosedPeriod(kind: EntityKind, ...versions: Fields[]): void {
     const through = this.#options.booksClosedThrough;
     if (through === undefined || kind.list !== 'transactions') return;
-    if (versions.some((one) => String(one['TxnDate']) <= through)) throw faults.periodClosed(through);
+    if (versions.some((one) => textOf(one['TxnDate']) <= through)) throw faults.periodClosed(through);
   }
 
   #surroundings(nowMs: number) {

@@ -37,7 +37,10 @@ export function consentRoutes(app: FastifyInstance, options: ConsentOptions): vo
     if (problem) return refuse(reply, query, problem);
     const choices = companies()
       .map(
-        ({ realmId, name }, index) => `<label><input type="radio" name="realmId" value="${escapeMarkup(realmId)}"${index === 0 ? ' checked' : ''}>
+        (
+          { realmId, name },
+          index,
+        ) => `<label><input type="radio" name="realmId" value="${escapeMarkup(realmId)}"${index === 0 ? ' checked' : ''}>
           <span><b>${escapeMarkup(name)}</b><small>Company ${escapeMarkup(realmId)}</small></span></label>`,
       )
       .join('');
@@ -45,7 +48,9 @@ export function consentRoutes(app: FastifyInstance, options: ConsentOptions): vo
       .filter((name) => query.has(name))
       .map((name) => `<input type="hidden" name="${name}" value="${escapeMarkup(query.get(name) ?? '')}">`)
       .join('');
-    const asked = (query.get('scope') ?? '').split(' ').map((scope) => `<li><code>${escapeMarkup(scope)}</code></li>`);
+    const asked = (query.get('scope') ?? '')
+      .split(' ')
+      .map((scope) => `<li><code>${escapeMarkup(scope)}</code></li>`);
     const target = new URL(query.get('redirect_uri') ?? '').host;
     return reply.type('text/html; charset=utf-8').send(
       page(
@@ -94,7 +99,10 @@ function check(query: URLSearchParams, clientId: string): Problem | undefined {
   const address = redirectProblem(query.get('redirect_uri'));
   if (address) return { text: address };
   if (query.get('response_type') !== 'code') {
-    return { error: query.has('response_type') ? 'unsupported_response_type' : 'invalid_request', text: 'response_type' };
+    return {
+      error: query.has('response_type') ? 'unsupported_response_type' : 'invalid_request',
+      text: 'response_type',
+    };
   }
   const asked = (query.get('scope') ?? '').split(' ');
   if (!asked.every((scope) => scopes.has(scope))) return { error: 'invalid_scope', text: 'scope' };
@@ -102,7 +110,9 @@ function check(query: URLSearchParams, clientId: string): Problem | undefined {
   const method = query.get('code_challenge_method');
   if (challenge === null && method === null) return undefined;
   const isS256 = method === 'S256' && /^[\w-]{43}$/.test(challenge ?? '');
-  return isS256 ? undefined : { error: 'invalid_request', text: 'only code_challenge_method S256 is supported' };
+  return isS256
+    ? undefined
+    : { error: 'invalid_request', text: 'only code_challenge_method S256 is supported' };
 }
 
 function redirectProblem(address: string | null): string | undefined {

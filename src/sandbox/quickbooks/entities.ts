@@ -73,7 +73,14 @@ const kinds: readonly EntityKind[] = [
   {
     name: 'Item',
     list: 'names',
-    filters: { ...every, Name: 'text', FullyQualifiedName: 'text', Active: 'boolean', Type: 'text', UnitPrice: 'number' },
+    filters: {
+      ...every,
+      Name: 'text',
+      FullyQualifiedName: 'text',
+      Active: 'boolean',
+      Type: 'text',
+      UnitPrice: 'number',
+    },
     required: ['Name'],
     references: { IncomeAccountRef: 'Account' },
     derived: ['FullyQualifiedName'],
@@ -111,7 +118,13 @@ const kinds: readonly EntityKind[] = [
   {
     name: 'Payment',
     list: 'transactions',
-    filters: { ...every, TxnDate: 'date', TotalAmt: 'number', PaymentRefNum: 'text', CustomerRef: 'reference' },
+    filters: {
+      ...every,
+      TxnDate: 'date',
+      TotalAmt: 'number',
+      PaymentRefNum: 'text',
+      CustomerRef: 'reference',
+    },
     required: ['CustomerRef', 'TotalAmt'],
     references: { CustomerRef: 'Customer' },
     derived: ['UnappliedAmt'],

@@ -39,9 +39,14 @@ export const faults = {
   tokenExpired: (token: string) =>
     gateway(401, 'AUTHENTICATION', '3200', 'AuthenticationFailed', `Token expired: ${token}`),
   tokenMalformed: () =>
-    gateway(401, 'AUTHENTICATION', '3200', 'AuthenticationFailed', 'Malformed bearer token: too short or too long'),
-  wrongCompany: () =>
-    gateway(403, 'SERVICE', '3100', 'ApplicationAuthorizationFailed', ''),
+    gateway(
+      401,
+      'AUTHENTICATION',
+      '3200',
+      'AuthenticationFailed',
+      'Malformed bearer token: too short or too long',
+    ),
+  wrongCompany: () => gateway(403, 'SERVICE', '3100', 'ApplicationAuthorizationFailed', ''),
   adminLostAccess: () =>
     new QuickBooksFault(403, 'AuthorizationFault', {
       Message: 'Authorization Failure',
@@ -50,7 +55,11 @@ export const faults = {
       element: '',
     }),
   subscriptionEnded: () =>
-    validation('6190', 'Invalid Company Status', 'Subscription period has ended or canceled or there was a billing problem'),
+    validation(
+      '6190',
+      'Invalid Company Status',
+      'Subscription period has ended or canceled or there was a billing problem',
+    ),
   throttled: (status: number) =>
     new QuickBooksFault(status, 'SERVICE', {
       Message: `message=ThrottleExceeded; errorCode=003001; statusCode=${status}`,
@@ -71,32 +80,73 @@ export const faults = {
       'Object Not Found : Something you are trying to use has been made inactive. Check the fields with accounts, customers, items, vendors or employees.',
     ),
   stale: () =>
-    validation('5010', 'Stale Object Error', 'Stale Object Error : You and somebody else were working on this at the same time. The other save came first.'),
+    validation(
+      '5010',
+      'Stale Object Error',
+      'Stale Object Error : You and somebody else were working on this at the same time. The other save came first.',
+    ),
   duplicateName: (id: string) =>
     validation('6240', 'Duplicate Name Exists Error', `The name supplied already exists. : Id=${id}`),
   duplicateNumber: (number: string, id: string) =>
-    validation('6140', 'Duplicate Document Number Error', `Duplicate Document Number Error : You must specify a different number. This number has already been used. DocNumber=${number} is assigned to TxnId=${id}`),
+    validation(
+      '6140',
+      'Duplicate Document Number Error',
+      `Duplicate Document Number Error : You must specify a different number. This number has already been used. DocNumber=${number} is assigned to TxnId=${id}`,
+    ),
   badProperty: (detail: string, element = '') =>
     validation('2010', 'Request has invalid or unsupported property', detail, element),
   missing: (property: string) =>
-    validation('2020', 'Required param missing, need to supply the required value for the API', `Required parameter ${property} is missing in the request`, property),
+    validation(
+      '2020',
+      'Required param missing, need to supply the required value for the API',
+      `Required parameter ${property} is missing in the request`,
+      property,
+    ),
   badNumber: (property: string, value: string) =>
-    validation('2030', 'Invalid ID', `Invalid ID. ${property} should be a number. Supplied value:${value}`, property),
+    validation(
+      '2030',
+      'Invalid ID',
+      `Invalid ID. ${property} should be a number. Supplied value:${value}`,
+      property,
+    ),
   badEnumeration: (property: string, value: string) =>
     validation('2170', 'Invalid Enumeration', `Invalid Enumeration : ${value}`, property),
   badReference: (property: string, value: string) =>
-    validation('2500', 'Invalid Reference Id', `Invalid Reference Id : ${property} element id ${value} not found`, property),
+    validation(
+      '2500',
+      'Invalid Reference Id',
+      `Invalid Reference Id : ${property} element id ${value} not found`,
+      property,
+    ),
   business: (detail: string) =>
-    validation('6000', 'A business validation error has occurred while processing your request', `Business Validation Error: ${detail}`),
+    validation(
+      '6000',
+      'A business validation error has occurred while processing your request',
+      `Business Validation Error: ${detail}`,
+    ),
   wrongAmount: (value: number) =>
-    validation('6070', 'Amount calculation incorrect in the request.', `Amount is not equal to UnitPrice * Qty. Supplied value:${value}`, 'Line.Amount'),
+    validation(
+      '6070',
+      'Amount calculation incorrect in the request.',
+      `Amount is not equal to UnitPrice * Qty. Supplied value:${value}`,
+      'Line.Amount',
+    ),
   periodClosed: (through: string) =>
-    validation('6210', 'Account Period Closed, Cannot Update Through Services API', `The account period has closed and the account books cannot be updated through through the QBO Services API. Books closed through ${through}.`),
+    validation(
+      '6210',
+      'Account Period Closed, Cannot Update Through Services API',
+      `The account period has closed and the account books cannot be updated through through the QBO Services API. Books closed through ${through}.`,
+    ),
   unsupported: (operation: string) =>
     validation('500', 'Unsupported Operation', `Operation ${operation} is not supported.`),
   batchTooLarge: (limit: number) =>
-    validation('1040', 'Batch size exceeds allowed limit', `The maximum number of BatchItemRequest in a request is ${limit}`),
-  contentType: (type: string) => validation('1050', 'Invalid Content Type', `Content type ${type} is not supported`),
+    validation(
+      '1040',
+      'Batch size exceeds allowed limit',
+      `The maximum number of BatchItemRequest in a request is ${limit}`,
+    ),
+  contentType: (type: string) =>
+    validation('1050', 'Invalid Content Type', `Content type ${type} is not supported`),
   queryParser: (detail: string) => validation('4000', 'Error parsing query', `QueryParserError: ${detail}`),
   queryValidation: (detail: string) => validation('4001', 'Invalid query', `QueryValidationError: ${detail}`),
 };
@@ -111,7 +161,12 @@ export function faultEnvelope(fault: QuickBooksFault, nowMs: number, form: 'gate
   if (fault.from === 'service') return { Fault: faultBody(fault), time: answerTime(nowMs) };
   const { Message, Detail, code } = fault.error;
   if (form === 'plain') {
-    return { code: /message=(\w+)/.exec(Message)?.[1] ?? 'AuthenticationFailed', type: 'INPUT', message: null, detail: Detail };
+    return {
+      code: /message=(\w+)/.exec(Message)?.[1] ?? 'AuthenticationFailed',
+      type: 'INPUT',
+      message: null,
+      detail: Detail,
+    };
   }
   return {
     warnings: null,

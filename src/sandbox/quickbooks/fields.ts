@@ -18,9 +18,16 @@ export interface Surroundings {
   nextNumber(kind: string): string;
 }
 
+/** A number, a string or a boolean as text; anything else as nothing. */
+export function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : '';
+}
+
 export function refOf(value: unknown): Ref | undefined {
   if (typeof value !== 'object' || value === null || !('value' in value)) return undefined;
-  return { ...value, value: String(value.value) };
+  return { ...value, value: textOf(value.value) };
 }
 
 export function amountOf(value: unknown): number {
@@ -32,19 +39,27 @@ export const cents = (amount: number) => Math.round(amount * 100) / 100;
 
 export function linesOf(record: Fields): Fields[] {
   const lines = record['Line'];
-  return Array.isArray(lines) ? lines.filter((line): line is Fields => typeof line === 'object' && line !== null) : [];
+  return Array.isArray(lines)
+    ? lines.filter((line): line is Fields => typeof line === 'object' && line !== null)
+    : [];
 }
 
 /** Refuses what QuickBooks would; then fills in what it fills in. Everything but Id, SyncToken and MetaData. */
 export function completeFields(kind: EntityKind, sent: Fields, around: Surroundings): Fields {
   const fields: Fields = { ...sent };
   if (kind.nameField === 'DisplayName' && !fields['DisplayName']) {
-    const name = [fields['GivenName'], fields['FamilyName']].filter(Boolean).join(' ') || fields['CompanyName'];
+    const name =
+      [fields['GivenName'], fields['FamilyName']].filter(Boolean).join(' ') || fields['CompanyName'];
     if (name) fields['DisplayName'] = name;
   }
   for (const name of kind.required) {
     const value = fields[name];
-    if (value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)) {
+    if (
+      value === undefined ||
+      value === null ||
+      value === '' ||
+      (Array.isArray(value) && value.length === 0)
+    ) {
       throw faults.missing(name);
     }
   }
@@ -53,15 +68,15 @@ export function completeFields(kind: EntityKind, sent: Fields, around: Surroundi
     const ref = refOf(fields[name]);
     const found = ref && around.find(target, ref.value);
     if (!ref || !found || found['Active'] === false) throw faults.badReference(name, ref?.value ?? '');
-    fields[name] = { value: ref.value, name: String(found['DisplayName'] ?? found['Name'] ?? '') };
+    fields[name] = { value: ref.value, name: textOf(found['DisplayName'] ?? found['Name']) };
   }
   for (const name of ['TxnDate', 'DueDate']) {
     const value = fields[name];
-    if (value !== undefined && !/^\d{4}-\d{2}-\d{2}/.test(String(value))) {
-      throw faults.badProperty(`Invalid date format for ${name}. Supplied value:${String(value)}`, name);
+    if (value !== undefined && !/^\d{4}-\d{2}-\d{2}/.test(textOf(value))) {
+      throw faults.badProperty(`Invalid date format for ${name}. Supplied value:${textOf(value)}`, name);
     }
   }
-  return { ...fields, ...(completers[kind.name]?.(fields, around) ?? {}) };
+  return { ...fields, ...completers[kind.name]?.(fields, around) };
 }
 
 const currency = { value: 'USD', name: 'United States Dollar' };
@@ -89,7 +104,12 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
   Item: (fields) => ({
     FullyQualifiedName: fields['Name'],
     Active: fields['Active'] ?? true,
-    Type: enumeration('Type', fields['Type'] ?? 'Service', ['Service', 'NonInventory', 'Inventory', 'Category']),
+    Type: enumeration('Type', fields['Type'] ?? 'Service', [
+      'Service',
+      'NonInventory',
+      'Inventory',
+      'Category',
+    ]),
   }),
   Account: (fields) => ({
     FullyQualifiedName: fields['Name'],
@@ -102,7 +122,12 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
     const lines = salesLines(fields, around);
     const total = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
     const subtotal = { Amount: total, DetailType: 'SubTotalLineDetail', SubTotalLineDetail: {} };
-    return { ...document('Invoice', fields, around), Line: [...lines, subtotal], ...invoiceHabits(fields), TotalAmt: total };
+    return {
+      ...document('Invoice', fields, around),
+      Line: [...lines, subtotal],
+      ...invoiceHabits(fields),
+      TotalAmt: total,
+    };
   },
   Bill: (fields, around) => {
     const lines = numbered(linesOf(fields));
@@ -112,14 +137,21 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
   Payment: (fields, around) => {
     const total = cents(amountOf(fields['TotalAmt']));
     const applied = linesOf(fields).reduce((sum, line) => sum + amountOf(line['Amount']), 0);
-    if (cents(applied) > total) throw faults.business('The amount applied is more than the amount of the payment');
+    if (cents(applied) > total)
+      throw faults.business('The amount applied is more than the amount of the payment');
     for (const line of linesOf(fields)) {
       for (const id of linkedInvoices(line)) {
         if (!around.find('Invoice', id)) throw faults.badReference('Line.LinkedTxn', id);
       }
     }
     const TxnDate = fields['TxnDate'] ?? date(around.nowMs);
-    return { TxnDate, CurrencyRef: currency, TotalAmt: total, UnappliedAmt: cents(total - applied), ProcessPayment: false };
+    return {
+      TxnDate,
+      CurrencyRef: currency,
+      TotalAmt: total,
+      UnappliedAmt: cents(total - applied),
+      ProcessPayment: false,
+    };
   },
 };
 
@@ -128,14 +160,14 @@ export function linkedInvoices(line: Fields): string[] {
   const links = Array.isArray(line['LinkedTxn']) ? (line['LinkedTxn'] as unknown[]) : [];
   return links.flatMap((link) => {
     const { TxnId, TxnType } = (link ?? {}) as Fields;
-    return TxnType === 'Invoice' ? [String(TxnId)] : [];
+    return TxnType === 'Invoice' ? [textOf(TxnId)] : [];
   });
 }
 
 function document(kind: string, fields: Fields, around: Surroundings): Fields {
-  const TxnDate = String(fields['TxnDate'] ?? date(around.nowMs));
+  const TxnDate = textOf(fields['TxnDate'] ?? date(around.nowMs));
   return {
-    DocNumber: String(fields['DocNumber'] ?? around.nextNumber(kind)),
+    DocNumber: textOf(fields['DocNumber'] ?? around.nextNumber(kind)),
     TxnDate,
     DueDate: fields['DueDate'] ?? datePlusDays(TxnDate.slice(0, 10), 30),
     CurrencyRef: currency,
@@ -148,7 +180,11 @@ function invoiceHabits(fields: Fields): Fields {
     TxnTaxDetail: { TotalTax: 0 },
     ApplyTaxAfterDiscount: false,
     PrintStatus: fields['PrintStatus'] ?? 'NeedToPrint',
-    EmailStatus: enumeration('EmailStatus', fields['EmailStatus'] ?? 'NotSet', ['NotSet', 'NeedToSend', 'EmailSent']),
+    EmailStatus: enumeration('EmailStatus', fields['EmailStatus'] ?? 'NotSet', [
+      'NotSet',
+      'NeedToSend',
+      'EmailSent',
+    ]),
   };
 }
 
@@ -159,7 +195,11 @@ function salesLines(fields: Fields, around: Surroundings): Fields[] {
     const { Qty, UnitPrice, ItemRef } = detail;
     if (line['Amount'] === undefined) throw faults.missing('Line.Amount');
     const amount = amountOf(line['Amount']);
-    if (Qty !== undefined && UnitPrice !== undefined && cents(amountOf(Qty) * amountOf(UnitPrice)) !== cents(amount)) {
+    if (
+      Qty !== undefined &&
+      UnitPrice !== undefined &&
+      cents(amountOf(Qty) * amountOf(UnitPrice)) !== cents(amount)
+    ) {
       throw faults.wrongAmount(amount);
     }
     const item = refOf(ItemRef);
@@ -174,6 +214,6 @@ function numbered(lines: Fields[]): Fields[] {
 }
 
 function enumeration(name: string, value: unknown, allowed: readonly string[]): unknown {
-  if (!allowed.includes(String(value))) throw faults.badEnumeration(name, String(value));
+  if (!allowed.includes(textOf(value))) throw faults.badEnumeration(name, textOf(value));
   return value;
 }

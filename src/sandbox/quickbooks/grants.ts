@@ -18,7 +18,9 @@ const grant = z.object({
   /** Rolls on at each refresh. */
   refreshExpiresAt: z.number(),
   endedBy: z.enum(['client', 'user', 'reuse']).nullable(),
-  refreshTokens: z.array(z.object({ hash: z.string(), issuedAt: z.number(), replacedAt: z.number().nullable() })),
+  refreshTokens: z.array(
+    z.object({ hash: z.string(), issuedAt: z.number(), replacedAt: z.number().nullable() }),
+  ),
   accessTokens: z.array(z.object({ hash: z.string(), expiresAt: z.number() })),
 });
 const code = z.object({
@@ -106,7 +108,8 @@ export class Grants {
     found.used = true;
     this.#keep();
     if (found.expiresAt <= this.#clock.now()) throw new InvalidGrant('Authorization code has expired');
-    if (found.redirectUri !== redirectUri) throw new InvalidGrant('redirect_uri is not the one of the authorization request');
+    if (found.redirectUri !== redirectUri)
+      throw new InvalidGrant('redirect_uri is not the one of the authorization request');
     if (found.codeChallenge !== null && challengeOf(codeVerifier ?? '') !== found.codeChallenge) {
       throw new InvalidGrant('code_verifier does not match the code_challenge');
     }
@@ -133,16 +136,21 @@ export class Grants {
     const owner = this.#byRefreshToken.get(hashOf(presented));
     const token = owner?.refreshTokens.find(({ hash }) => hash === hashOf(presented));
     if (!owner || !token || owner.endedBy) throw refusedRefresh();
-    if (refreshMode === 'hard-expired' || owner.hardExpiresAt <= now || owner.refreshExpiresAt <= now) throw refusedRefresh();
+    if (refreshMode === 'hard-expired' || owner.hardExpiresAt <= now || owner.refreshExpiresAt <= now)
+      throw refusedRefresh();
     if (token.replacedAt !== null) {
       if (refreshMode === 'reuse-kills-grant') this.#end(owner, 'reuse');
-      const graceMs = { 'stable-24h': dayMs, 'rotate-with-grace': graceSeconds * 1000 }[refreshMode as string] ?? 0;
+      const graceMs =
+        refreshMode === 'stable-24h' ? dayMs : refreshMode === 'rotate-with-grace' ? graceSeconds * 1000 : 0;
       if (now >= token.replacedAt + graceMs) throw refusedRefresh();
     }
     const isOld = now - token.issuedAt >= dayMs || token.replacedAt !== null;
     if (omitRefreshToken) return this.#issue(owner, undefined);
     // The value in force is known by its hash only, so a replaced one, presented in its grace, gets a new value too.
-    return this.#issue(owner, refreshMode === 'stable-24h' && !isOld ? presented : this.#newRefreshToken(owner));
+    return this.#issue(
+      owner,
+      refreshMode === 'stable-24h' && !isOld ? presented : this.#newRefreshToken(owner),
+    );
   }
 
   /** Ends the grant that the access or refresh token belongs to. False for a token that is not in force. */
@@ -207,9 +215,13 @@ export class Grants {
     // Real ones are encrypted JWTs of this length: room for them is part of what a client has to get right.
     const accessToken = `eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..${this.#random(22)}.${this.#random(620)}.${this.#random(22)}`;
     owner.refreshExpiresAt = Math.min(now + refreshTokenLifetimeSeconds * 1000, owner.hardExpiresAt);
-    for (const { hash } of owner.accessTokens.filter(({ expiresAt }) => expiresAt <= now)) this.#byAccessToken.delete(hash);
+    for (const { hash } of owner.accessTokens.filter(({ expiresAt }) => expiresAt <= now))
+      this.#byAccessToken.delete(hash);
     owner.accessTokens = owner.accessTokens.filter(({ expiresAt }) => expiresAt > now);
-    owner.accessTokens.push({ hash: hashOf(accessToken), expiresAt: now + accessTokenLifetimeSeconds * 1000 });
+    owner.accessTokens.push({
+      hash: hashOf(accessToken),
+      expiresAt: now + accessTokenLifetimeSeconds * 1000,
+    });
     this.#byAccessToken.set(hashOf(accessToken), owner);
     this.#keep();
     return {
@@ -217,8 +229,8 @@ export class Grants {
       accessToken,
       expiresInSeconds: accessTokenLifetimeSeconds,
       refreshToken,
-      refreshExpiresInSeconds: Math.floor((owner.refreshExpiresAt - now) / 1000),
-      hardExpiresInSeconds: Math.floor((owner.hardExpiresAt - now) / 1000),
+      refreshExpiresInSeconds: Math.round((owner.refreshExpiresAt - now) / 1000),
+      hardExpiresInSeconds: Math.round((owner.hardExpiresAt - now) / 1000),
     };
   }
 

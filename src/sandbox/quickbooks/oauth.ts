@@ -52,8 +52,11 @@ export function oauthRoutes(app: FastifyInstance, options: OAuthOptions): void {
       requests.note(request, { realmId: issued.grant.realmId });
       const withHardExpiry = request.headers['x-include-refresh-token-hard-expires-in'] === 'true';
       const answer = tokenAnswer(issued, settings(), withHardExpiry);
-      const asksForId = grantType === 'authorization_code' && issued.grant.scope.split(' ').includes('openid');
-      return asksForId ? { ...answer, id_token: await idTokens.sign(issued.grant, options.clientId) } : answer;
+      const asksForId =
+        grantType === 'authorization_code' && issued.grant.scope.split(' ').includes('openid');
+      return asksForId
+        ? { ...answer, id_token: await idTokens.sign(issued.grant, options.clientId) }
+        : answer;
     });
   });
 
@@ -84,7 +87,11 @@ async function refusing(reply: FastifyReply, work: () => Promise<object>): Promi
   }
 }
 
-function tokenAnswer(issued: IssuedTokens, { tokenScope }: QuickBooksSettings, withHardExpiry: boolean): object {
+function tokenAnswer(
+  issued: IssuedTokens,
+  { tokenScope }: QuickBooksSettings,
+  withHardExpiry: boolean,
+): object {
   return {
     token_type: 'bearer',
     access_token: issued.accessToken,
@@ -102,7 +109,8 @@ function readForm(request: FastifyRequest): URLSearchParams {
   }
   const form = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
   for (const name of new Set(form.keys())) {
-    if (form.getAll(name).length > 1) throw new OAuthRefusal(400, 'invalid_request', `${name} was sent more than once`);
+    if (form.getAll(name).length > 1)
+      throw new OAuthRefusal(400, 'invalid_request', `${name} was sent more than once`);
   }
   return form;
 }

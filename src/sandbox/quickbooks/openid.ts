@@ -14,7 +14,13 @@ const user = {
   familyName: 'Broker',
   phoneNumber: '+1 5550100100',
   phoneNumberVerified: false,
-  address: { streetAddress: '2210 Industrial Loop', locality: 'Omaha', region: 'NE', postalCode: '68110', country: 'US' },
+  address: {
+    streetAddress: '2210 Industrial Loop',
+    locality: 'Omaha',
+    region: 'NE',
+    postalCode: '68110',
+    country: 'US',
+  },
 };
 
 export interface IdTokens {
@@ -23,7 +29,12 @@ export interface IdTokens {
 }
 
 /** Discovery, keys and userinfo. The signing key lasts as long as the process and is made when first needed. */
-export function openIdRoutes(app: FastifyInstance, clock: Clock, grants: Grants, baseUrl: () => string): IdTokens {
+export function openIdRoutes(
+  app: FastifyInstance,
+  clock: Clock,
+  grants: Grants,
+  baseUrl: () => string,
+): IdTokens {
   let made: Promise<{ privateKey: CryptoKey; publicJwk: JWK }> | undefined;
   const keys = () =>
     (made ??= generateKeyPair('RS256', { modulusLength: 2048 }).then(async ({ privateKey, publicKey }) => ({
@@ -53,7 +64,10 @@ export function openIdRoutes(app: FastifyInstance, clock: Clock, grants: Grants,
     const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
     const grant = token === undefined ? undefined : grants.authenticate(token);
     if (!grant || grant.endedBy || !grant.scope.split(' ').includes('openid')) {
-      return reply.code(401).header('www-authenticate', 'Bearer error="invalid_token"').send({ error: 'invalid_token' });
+      return reply
+        .code(401)
+        .header('www-authenticate', 'Bearer error="invalid_token"')
+        .send({ error: 'invalid_token' });
     }
     return user;
   });

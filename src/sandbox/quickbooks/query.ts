@@ -131,7 +131,9 @@ class Reader {
       const offset = lexeme.lastIndex;
       const groups = lexeme.exec(source)?.groups;
       if (!groups) throw this.#unexpectedAt({ type: 'sign', text: source.charAt(offset), offset }, '<TOKEN>');
-      const found = (['string', 'word', 'number', 'sign'] as const).find((type) => groups[type] !== undefined);
+      const found = (['string', 'word', 'number', 'sign'] as const).find(
+        (type) => groups[type] !== undefined,
+      );
       if (found) this.#tokens.push({ type: found, text: groups[found] ?? '', offset });
     }
     this.#tokens.push({ type: 'end', text: '<EOF>', offset: source.length });

@@ -39,11 +39,20 @@ function seedCompany(facts: CompanyFacts, anchorMs: number, now: () => number): 
     add('Vendor', carrier(name, dot), foundedAt + (100 + index) * hourMs),
   );
   // One of each that is no longer dealt with: queries leave them out unless they ask.
-  add('Customer', { ...shipper('Bankrupt Bikes Wholesale', 'Reno', 'NV'), Active: false }, foundedAt + 200 * hourMs);
-  add('Vendor', { ...carrier('Revoked Authority Trucking', '1000001'), Active: false }, foundedAt + 201 * hourMs);
+  add(
+    'Customer',
+    { ...shipper('Bankrupt Bikes Wholesale', 'Reno', 'NV'), Active: false },
+    foundedAt + 200 * hourMs,
+  );
+  add(
+    'Vendor',
+    { ...carrier('Revoked Authority Trucking', '1000001'), Active: false },
+    foundedAt + 201 * hourMs,
+  );
 
   for (let index = 0; index < facts.invoices; index += 1) {
-    const invoicedAt = anchorMs - Math.round((120 * (facts.invoices - index)) / facts.invoices) * dayMs - pick(9) * hourMs;
+    const invoicedAt =
+      anchorMs - Math.round((120 * (facts.invoices - index)) / facts.invoices) * dayMs - pick(9) * hourMs;
     const load = String(48_200 + index * 7 + pick(6));
     const linehaul = 850 + pick(3900);
     const fuel = cents(linehaul * (0.12 + pick(60) / 1000));
@@ -59,7 +68,9 @@ function seedCompany(facts: CompanyFacts, anchorMs: number, now: () => number): 
         BillEmail: shipTo['PrimaryEmailAddr'],
         EmailStatus: 'EmailSent',
         PrivateNote: `Load ${load}`,
-        CustomField: [{ DefinitionId: '1', Name: 'PO Number', Type: 'StringType', StringValue: `PO-${load}` }],
+        CustomField: [
+          { DefinitionId: '1', Name: 'PO Number', Type: 'StringType', StringValue: `PO-${load}` },
+        ],
         Line: [
           salesLine(itemRefs[0]!, `Linehaul, load ${load}`, 1, linehaul),
           salesLine(itemRefs[1]!, 'Fuel surcharge', 1, fuel),
@@ -69,7 +80,11 @@ function seedCompany(facts: CompanyFacts, anchorMs: number, now: () => number): 
       invoicedAt,
     );
     const cost = cents(linehaul * (0.8 + pick(80) / 1000));
-    add('Bill', carrierBill(ref(hauledBy), accountRefs[3]!, load, cost, date(invoicedAt)), invoicedAt + 2 * hourMs);
+    add(
+      'Bill',
+      carrierBill(ref(hauledBy), accountRefs[3]!, load, cost, date(invoicedAt)),
+      invoicedAt + 2 * hourMs,
+    );
     const paidAt = invoicedAt + (18 + pick(25)) * dayMs;
     if (paidAt < anchorMs && pick(8) !== 0) {
       const paid = pick(10) === 0 ? cents(Number(invoice['TotalAmt']) / 2) : invoice['TotalAmt'];
@@ -130,7 +145,10 @@ function companyInfo(facts: CompanyFacts, foundedAt: number) {
 }
 
 function shipper(name: string, City: string, CountrySubDivisionCode: string): Fields {
-  const mail = `ap@${name.normalize('NFD').toLowerCase().replace(/[^a-z]+/g, '')}.example`;
+  const mail = `ap@${name
+    .normalize('NFD')
+    .toLowerCase()
+    .replace(/[^a-z]+/g, '')}.example`;
   return {
     DisplayName: name,
     CompanyName: name,
@@ -160,7 +178,13 @@ function salesLine(ItemRef: { value: string }, Description: string, Qty: number,
   };
 }
 
-function carrierBill(VendorRef: object, AccountRef: object, load: string, Amount: number, TxnDate: string): Fields {
+function carrierBill(
+  VendorRef: object,
+  AccountRef: object,
+  load: string,
+  Amount: number,
+  TxnDate: string,
+): Fields {
   return {
     DocNumber: `CB-${load}`,
     TxnDate,
@@ -170,7 +194,11 @@ function carrierBill(VendorRef: object, AccountRef: object, load: string, Amount
         Description: `Carrier pay, load ${load}`,
         Amount,
         DetailType: 'AccountBasedExpenseLineDetail',
-        AccountBasedExpenseLineDetail: { AccountRef, BillableStatus: 'NotBillable', TaxCodeRef: { value: 'NON' } },
+        AccountBasedExpenseLineDetail: {
+          AccountRef,
+          BillableStatus: 'NotBillable',
+          TaxCodeRef: { value: 'NON' },
+        },
       },
     ],
   };

@@ -1,5 +1,6 @@
 import type { EntityKind, FieldType, QboRecord } from './entities.ts';
 import { faults } from './errors.ts';
+import { textOf } from './fields.ts';
 import type { Condition, Statement } from './query.ts';
 import { parseTime } from './time.ts';
 
@@ -15,11 +16,15 @@ export function selectRecords(
   const tests = where.map((condition) => testFor(kind, condition));
   const order = orderBy.map(({ field, descending }) => {
     const type = typeOf(kind, field);
-    return { read: (record: QboRecord) => comparable(type, valueAt(record, field)), sign: descending ? -1 : 1 };
+    return {
+      read: (record: QboRecord) => comparable(type, valueAt(record, field)),
+      sign: descending ? -1 : 1,
+    };
   });
   const selected = records.filter(
     (record) =>
-      (kind.list !== 'names' || asksForActive || record['Active'] !== false) && tests.every((test) => test(record)),
+      (kind.list !== 'names' || asksForActive || record['Active'] !== false) &&
+      tests.every((test) => test(record)),
   );
   return selected.sort((a, b) => {
     for (const { read, sign } of order) {
@@ -31,7 +36,11 @@ export function selectRecords(
 }
 
 /** Only the named fields, and always `Id`. */
-export function projectRecord(record: QboRecord, kind: EntityKind, fields: readonly string[]): Record<string, unknown> {
+export function projectRecord(
+  record: QboRecord,
+  kind: EntityKind,
+  fields: readonly string[],
+): Record<string, unknown> {
   const projected: Record<string, unknown> = { Id: record.Id, domain: 'QBO', sparse: true };
   for (const field of fields) {
     const [top = ''] = field.split('.', 1);
@@ -46,11 +55,12 @@ function testFor(kind: EntityKind, { field, operator, values }: Condition): (rec
   if (operator === 'LIKE') {
     const pattern = (values[0] ?? '').replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll('%', '.*');
     const like = new RegExp(`^${pattern}$`, 'is');
-    return (record) => like.test(String(textOf(valueAt(record, field)) ?? ''));
+    return (record) => like.test(textOf(plainOf(valueAt(record, field))));
   }
   const wanted = values.map((text) => {
     const value = comparable(type, text);
-    if (value === undefined) throw faults.queryValidation(`value '${text}' is not valid for property ${field}`);
+    if (value === undefined)
+      throw faults.queryValidation(`value '${text}' is not valid for property ${field}`);
     return value;
   });
   const [first] = wanted;
@@ -83,15 +93,15 @@ function valueAt(record: QboRecord, field: string): unknown {
 }
 
 /** A reference stands for its id. */
-function textOf(value: unknown): unknown {
+function plainOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'value' in value ? value.value : value;
 }
 
 /** Undefined for a value that is missing or not of the type. Text is compared without regard to case. */
 function comparable(type: FieldType, value: unknown): Comparable | undefined {
-  const plain = textOf(value);
+  const plain = plainOf(value);
   if (plain === undefined || plain === null) return undefined;
-  const text = String(plain);
+  const text = textOf(plain);
   switch (type) {
     case 'id':
     case 'reference':

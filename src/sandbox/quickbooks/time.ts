@@ -28,7 +28,9 @@ export const datePlusDays = (text: string, days: number) =>
 
 /** A date or a dateTime, with or without an offset (then Pacific). Undefined when it is neither. */
 export function parseTime(text: string): number | undefined {
-  const parts = /^(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(Z|[+-]\d{2}:?\d{2})?)?$/.exec(text);
+  const parts = /^(\d{4}-\d{2}-\d{2})(?:T(\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(Z|[+-]\d{2}:?\d{2})?)?$/.exec(
+    text,
+  );
   if (!parts) return undefined;
   const [, day = '', clockTime = '00:00:00', offset] = parts;
   const local = Date.parse(`${day}T${clockTime}Z`);

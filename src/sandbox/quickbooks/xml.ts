@@ -1,5 +1,6 @@
 import { escapeMarkup } from '../pages.ts';
 import { faultBody, type QuickBooksFault } from './errors.ts';
+import { textOf } from './fields.ts';
 import { answerTime } from './time.ts';
 
 const schema = 'http://schema.intuit.com/finance/v3';
@@ -27,7 +28,7 @@ export function xmlFault(fault: QuickBooksFault, nowMs: number): string {
 function element(name: string, value: unknown): string {
   if (value === null || value === undefined) return '';
   if (Array.isArray(value)) return value.map((item) => element(name, item)).join('');
-  if (typeof value !== 'object') return `<${name}>${escapeMarkup(String(value))}</${name}>`;
+  if (typeof value !== 'object') return `<${name}>${escapeMarkup(textOf(value))}</${name}>`;
   const members = Object.entries(value);
   // A reference: <CustomerRef name="Acme">5</CustomerRef>
   if ('value' in value && members.every(([key]) => key === 'value' || key === 'name' || key === 'type')) {
@@ -35,7 +36,8 @@ function element(name: string, value: unknown): string {
     return `<${name}${attributeText(Object.entries(rest))}>${escapeMarkup(String(text))}</${name}>`;
   }
   const isAttribute = ([key, member]: [string, unknown]) =>
-    (attributes[name]?.includes(key) ?? false) || (objectAttributes.includes(key) && typeof member !== 'object');
+    (attributes[name]?.includes(key) ?? false) ||
+    (objectAttributes.includes(key) && typeof member !== 'object');
   const inner = members
     .filter((member) => !isAttribute(member))
     .map(([key, member]) => element(key, member))

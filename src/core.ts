@@ -1,0 +1,57 @@
+import type { Core } from '../resolvers/context.ts';
+import type { Caller } from './calls/caller.ts';
+import type { Clock } from './clock.ts';
+import { createConnectionApi } from './connections/api.ts';
+import { createConnections } from './connections/connections.ts';
+import { createHealth } from './connections/states.ts';
+import type { Database } from './db/database.ts';
+import type { Jobs } from './db/jobs.ts';
+import type { Log } from './log.ts';
+import { createAccountKeys } from './oauth/accountKeys.ts';
+import { createAuthorizations } from './oauth/authorization.ts';
+import type { MasterKeys } from './oauth/encryption.ts';
+import { createRevocations } from './oauth/revocations.ts';
+import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
+import { createTokens } from './oauth/tokens.ts';
+import type { Catalog } from './providers/catalog.ts';
+
+/** Where this installation is seen from outside. A port that the operating system chose is known only once it listens. */
+export interface Addresses {
+  publicUrl: string;
+  returnToOrigins: readonly string[];
+}
+
+/** Everything between the database and the edge, put together. Starts nothing but `work`. */
+export function createCore(deps: {
+  database: Database;
+  jobs: Jobs;
+  caller: Caller;
+  catalog: Catalog;
+  masterKeys: MasterKeys;
+  addresses: Addresses;
+  interactiveDeadlineMs: number;
+  clock: Clock;
+  log: Log;
+}): Core & { work(): Promise<void> } {
+  const { jobs, caller, catalog, addresses, interactiveDeadlineMs, clock, log } = deps;
+  const { db } = deps.database;
+  const keys = createAccountKeys(deps.masterKeys, clock);
+  const endpoint = createTokenEndpoint({ caller, catalog, clock });
+  const revocations = createRevocations({ db, jobs, keys, endpoint, clock, log });
+  const tokens = createTokens({ db, keys, endpoint, revocations, clock, log });
+  const authorizations = createAuthorizations({ db, keys, endpoint, catalog, addresses, clock, log });
+  const health = createHealth(db, clock);
+  const api = createConnectionApi({ caller, catalog, tokens, health, clock });
+  const connections = createConnections({
+    db,
+    catalog,
+    authorizations,
+    tokens,
+    revocations,
+    api,
+    health,
+    addresses,
+    clock,
+  });
+  return { db, catalog, connections, api, caller, clock, interactiveDeadlineMs, work: () => revocations.work() };
+}

@@ -1,0 +1,411 @@
+import { createHash } from 'node:crypto';
+import type { Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
+import type { Clock } from '../clock.ts';
+import type { ProblemCode } from '../errors.ts';
+import type { Endpoints, OAuthFacts } from '../providers/provider.ts';
+
+/**
+ * OAuth 2.0 as request and process pairs: one function writes a request, the other judges its answer. Pure: nothing
+ * here sends, stores or waits. What a provider writes is never repeated in a message, since it can echo a token.
+ */
+
+export interface ClientCredentials {
+  clientId: string;
+  clientSecret: string;
+}
+
+/** What one token answer gave. All times count from `issuedAt`, when the request was sent: never too late. */
+export interface TokenSet {
+  accessToken: string;
+  /** Absent: the one that was used stays good (RFC 6749 §6). */
+  refreshToken?: string;
+  issuedAt: Date;
+  /** Null where the answer gives no usable lifetime: used until the provider refuses it. */
+  expiresAt: Date | null;
+  scopes: string[];
+  /** When the refresh token runs out if it is not used. */
+  refreshExpiresAt: Date | null;
+  /** When the whole grant runs out, however often it is refreshed. */
+  hardExpiresAt: Date | null;
+}
+
+/** A `Fault` of the token or revocation endpoint. */
+export interface TokenFault extends Omit<Fault, 'code'> {
+  code: Extract<
+    ProblemCode,
+    | 'BAD_REQUEST'
+    | 'RATE_LIMITED'
+    | 'PROVIDER_ERROR'
+    | 'REAUTHORIZATION_REQUIRED'
+    | 'AUTHORIZATION_EXPIRED'
+    | 'NOT_CONFIGURED'
+  >;
+}
+
+/** What the provider's redirect says. `state` is undefined where it is missing or cannot be one of ours. */
+export type CallbackParameters =
+  | { kind: 'code'; state: string; code: string; externalId: string | null }
+  | {
+      kind: 'error';
+      state: string;
+      code: 'AUTHORIZATION_DENIED' | 'PROVIDER_ERROR' | 'BAD_REQUEST';
+      providerError: string;
+    }
+  | { kind: 'invalid'; state: string | undefined; reason: string };
+
+const longestAnswerBytes = 64 * 1024;
+const longestCode = 4096;
+/** Ten years. A longer lifetime is a wrong unit or means "for ever"; either way the date must stay a sane one. */
+const longestLifetimeSeconds = 315_360_000;
+
+/** 256 bits: 43 characters of base64url. */
+export const newState = (clock: Clock): string => clock.randomBytes(32).toString('base64url');
+const stateForm = /^[\w-]{43}$/;
+
+/** SHA-256. Only the hash is stored: whoever reads the table cannot finish somebody's authorization. */
+export const hashState = (state: string): Buffer => createHash('sha256').update(state).digest();
+
+/** RFC 7636 §4.1: 43 unreserved characters. */
+export const newCodeVerifier = (clock: Clock): string => clock.randomBytes(32).toString('base64url');
+
+/** RFC 7636 §4.2, method S256. */
+export const codeChallenge = (verifier: string): string =>
+  createHash('sha256').update(verifier).digest('base64url');
+
+/** RFC 6749 §4.1.1. */
+export function authorizationUrl(
+  endpoints: Endpoints,
+  facts: OAuthFacts,
+  request: {
+    clientId: string;
+    redirectUri: string;
+    scopes: readonly string[];
+    state: string;
+    codeChallenge?: string;
+  },
+): string {
+  const url = new URL(endpoints.authorizeUrl);
+  const parameters = {
+    ...facts.authorizeParams,
+    response_type: 'code',
+    client_id: request.clientId,
+    redirect_uri: request.redirectUri,
+    scope: request.scopes.join(facts.scopeSeparator),
+    state: request.state,
+    ...(request.codeChallenge !== undefined && {
+      code_challenge: request.codeChallenge,
+      code_challenge_method: 'S256',
+    }),
+  };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  // Not every server reads "+" as a space outside of form bodies; all of them read %20.
+  url.search = url.search.replaceAll('+', '%20');
+  return url.href;
+}
+
+/**
+ * Reads the redirect (RFC 6749 §4.1.2). Repeated parameters are refused, as §3.1 has it: two readers could take
+ * different ones. `reason` may be shown.
+ */
+export function callbackParameters(query: URLSearchParams, facts: OAuthFacts): CallbackParameters {
+  const states = query.getAll('state');
+  const state = states.length === 1 && stateForm.test(states[0]!) ? states[0]! : undefined;
+  const invalid = (reason: string) => ({ kind: 'invalid', state, reason }) as const;
+  if (state === undefined) return invalid('The redirect carried no usable state.');
+  if (new Set(query.keys()).size !== query.size) return invalid('The redirect carried a parameter twice.');
+
+  const code = query.get('code');
+  const error = query.get('error');
+  if (error !== null) {
+    if (code !== null) return invalid('The redirect carried both a code and an error.');
+    return {
+      kind: 'error',
+      state,
+      code: callbackErrors.get(error) ?? 'BAD_REQUEST',
+      providerError: printable(error),
+    };
+  }
+  if (code === null || code.length > longestCode || !/^[\x20-\x7e]+$/.test(code))
+    return invalid('The redirect carried no usable code.');
+  if (!facts.externalIdParam) return { kind: 'code', state, code, externalId: null };
+  const { name, pattern } = facts.externalIdParam;
+  const externalId = query.get(name);
+  if (externalId === null || !pattern.test(externalId))
+    return invalid(`The redirect carried no usable ${name}.`);
+  return { kind: 'code', state, code, externalId };
+}
+
+const callbackErrors: ReadonlyMap<string, 'AUTHORIZATION_DENIED' | 'PROVIDER_ERROR'> = new Map([
+  ['access_denied', 'AUTHORIZATION_DENIED'],
+  ['server_error', 'PROVIDER_ERROR'],
+  ['temporarily_unavailable', 'PROVIDER_ERROR'],
+]);
+
+/** RFC 6749 §4.1.3. Codes are single use: never send it twice. */
+export function codeExchangeRequest(
+  endpoints: Endpoints,
+  facts: OAuthFacts,
+  credentials: ClientCredentials,
+  grant: { code: string; redirectUri: string; codeVerifier: string | undefined },
+): HttpRequest {
+  return tokenRequest(endpoints, facts, credentials, {
+    grant_type: 'authorization_code',
+    code: grant.code,
+    redirect_uri: grant.redirectUri,
+    ...(grant.codeVerifier !== undefined && { code_verifier: grant.codeVerifier }),
+  });
+}
+
+/** RFC 6749 §6, without `scope`: what was granted stays granted. */
+export function refreshRequest(
+  endpoints: Endpoints,
+  facts: OAuthFacts,
+  credentials: ClientCredentials,
+  refreshToken: string,
+): HttpRequest {
+  return tokenRequest(endpoints, facts, credentials, {
+    grant_type: 'refresh_token',
+    refresh_token: refreshToken,
+  });
+}
+
+/** RFC 7009 §2.1, or the same members as a JSON body. Sending it again is harmless. */
+export function revokeRequest(
+  endpoints: Endpoints,
+  facts: OAuthFacts,
+  credentials: ClientCredentials,
+  token: string,
+): HttpRequest {
+  const { headers, members } = authenticated(facts, credentials, { token });
+  return facts.revocation === 'json'
+    ? {
+        method: 'POST',
+        url: endpoints.revokeUrl,
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: JSON.stringify(members),
+      }
+    : formPost(endpoints.revokeUrl, headers, members);
+}
+
+/**
+ * Judges an answer to a code exchange or a refresh (RFC 6749 §5). Lifetimes (`expires_in` and the provider's others):
+ *
+ *   3600, "3600", 3600.9                seconds, whole ones
+ *   absent, 0, negative, anything else  unknown: null. Taken as 0, every call would refresh
+ *   more than ten years                 ten years
+ *
+ * `scope` absent, empty or unreadable means as requested (§5.1). A 2xx without a usable token is PROVIDER_ERROR: larger
+ * than 64 KiB, not a JSON object, `access_token` missing, malformed or twice, a `token_type` other than bearer (a
+ * missing one is taken for bearer). Errors:
+ *
+ *   429                                         RATE_LIMITED
+ *   3xx, 408, 425, 5xx, whatever the body says  PROVIDER_ERROR
+ *   no error code in the body                   400, 401, 403: PROVIDER_ERROR (a proxy's page); others BAD_REQUEST
+ *   the provider's `reauthorizationErrors`      refresh: REAUTHORIZATION_REQUIRED; exchange: AUTHORIZATION_EXPIRED
+ *   invalid_client, unauthorized_client         NOT_CONFIGURED
+ *   server_error, temporarily_unavailable       PROVIDER_ERROR
+ *   any other code                              BAD_REQUEST
+ */
+export function processTokenResponse(
+  response: HttpResponse,
+  facts: OAuthFacts,
+  context: { requestedScopes: readonly string[]; sentAtMs: number; purpose: 'exchange' | 'refresh' },
+): TokenSet | TokenFault {
+  const answer = objectIn(response.body);
+  const accessToken = answer?.access_token;
+  // Some providers report errors with status 200.
+  if (!isSuccess(response) || (accessToken === undefined && errorIn(answer) !== undefined))
+    return judge(response, answer, {
+      errors: facts.reauthorizationErrors,
+      code: context.purpose === 'refresh' ? 'REAUTHORIZATION_REQUIRED' : 'AUTHORIZATION_EXPIRED',
+    });
+
+  const unusable = (what: string) =>
+    fault(response, 'PROVIDER_ERROR', `The provider's token answer ${what}.`);
+  if (!answer) return unusable('is too large or not a JSON object');
+  if (typeof accessToken !== 'string' || !/^[\x21-\x7e]+$/.test(accessToken))
+    return unusable('has no usable access token');
+  const refreshToken = answer.refresh_token ?? '';
+  if (typeof refreshToken !== 'string' || !/^[\x20-\x7e]*$/.test(refreshToken))
+    return unusable('has no usable refresh token');
+  if (repeatsToken(response.body)) return unusable('has a token twice');
+  const tokenType = answer.token_type ?? 'bearer';
+  if (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer')
+    return unusable('is of a type other than bearer');
+
+  const after = (field: string | undefined) => endOf(field && answer[field], context.sentAtMs);
+  return {
+    accessToken,
+    ...(refreshToken !== '' && { refreshToken }),
+    issuedAt: new Date(context.sentAtMs),
+    expiresAt: after('expires_in'),
+    scopes: scopesIn(answer.scope, facts) ?? [...context.requestedScopes],
+    refreshExpiresAt: after(facts.refreshExpiresInField),
+    hardExpiresAt: after(facts.hardExpiresInField),
+  };
+}
+
+/**
+ * REVOKED also for a 400 that says the token is unknown or already dead: providers that deviate from RFC 7009 §2.2
+ * answer so, QuickBooks among them, and trying again would never end. Other errors as for token answers.
+ */
+export function processRevokeResponse(response: HttpResponse): 'REVOKED' | TokenFault {
+  if (isSuccess(response)) return 'REVOKED';
+  const answer = objectIn(response.body);
+  const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
+  const dead = deadTokenErrors.has(errorIn(answer) ?? '') || deadTokenWords.test(description);
+  return response.status === 400 && dead ? 'REVOKED' : judge(response, answer);
+}
+
+const deadTokenErrors: ReadonlySet<string> = new Set([
+  'invalid_grant',
+  'invalid_token',
+  'token_expired',
+  'token_revoked',
+]);
+/** Our requests are always well-formed: a description that finds fault with the token means the token's life. */
+const deadTokenWords =
+  /\b(?:invalid|incorrect|unknown|expired|revoked)(?: access| refresh)? token\b(?! (?:endpoint|type|request))|\btoken(?: is| was| has| been| already)* (?:invalid|incorrect|unknown|expired|revoked|not found)\b/i;
+
+/**
+ * When to renew: after 75 to 80 % of the lifetime that this token was issued with, earlier the larger `jitter` (0 to 1)
+ * is, so that tokens issued together are not renewed together. Null where the lifetime is unknown.
+ */
+export function refreshDueAt(issuedAt: Date, expiresAt: Date | null, jitter: number): Date | null {
+  if (!expiresAt) return null;
+  const lifetimeMs = expiresAt.getTime() - issuedAt.getTime();
+  return new Date(issuedAt.getTime() + lifetimeMs * (0.8 - 0.05 * jitter));
+}
+
+function tokenRequest(
+  endpoints: Endpoints,
+  facts: OAuthFacts,
+  credentials: ClientCredentials,
+  grant: Record<string, string>,
+): HttpRequest {
+  const { headers, members } = authenticated(facts, credentials, grant);
+  return formPost(endpoints.tokenUrl, { ...facts.tokenHeaders, ...headers }, members);
+}
+
+/** RFC 6749 §2.3.1: in a Basic header, each part form-encoded first, or as members of the body. */
+function authenticated(
+  facts: OAuthFacts,
+  { clientId, clientSecret }: ClientCredentials,
+  members: Record<string, string>,
+): { headers: Record<string, string>; members: Record<string, string> } {
+  const headers = { accept: 'application/json' };
+  if (facts.clientAuthentication === 'body')
+    return { headers, members: { ...members, client_id: clientId, client_secret: clientSecret } };
+  const basic = Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64');
+  return { headers: { ...headers, authorization: `Basic ${basic}` }, members };
+}
+
+const formEncoded = (text: string) => new URLSearchParams({ x: text }).toString().slice(2);
+
+function formPost(
+  url: string,
+  headers: Record<string, string>,
+  members: Record<string, string>,
+): HttpRequest {
+  return {
+    method: 'POST',
+    url,
+    headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(members).toString(),
+  };
+}
+
+const isSuccess = ({ status }: HttpResponse) => status >= 200 && status < 300;
+
+function objectIn(body: string): Record<string, unknown> | undefined {
+  if (Buffer.byteLength(body) > longestAnswerBytes) return undefined;
+  try {
+    const value: unknown = JSON.parse(body);
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const errorIn = (answer: Record<string, unknown> | undefined): string | undefined =>
+  typeof answer?.error === 'string' && answer.error !== '' ? answer.error : undefined;
+
+/**
+ * Whether a top-level member that carries a token stands twice in `json`, which must be valid: `JSON.parse` takes the
+ * last, others the first, and the wrong one of two refresh tokens ends the grant.
+ */
+function repeatsToken(json: string): boolean {
+  const names: string[] = [];
+  let depth = 0;
+  for (const [lexeme, name] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (lexeme === '{' || lexeme === '[') depth += 1;
+    else if (lexeme === '}' || lexeme === ']') depth -= 1;
+    else if (name !== undefined && depth === 1) names.push(JSON.parse(name) as string);
+  }
+  return ['access_token', 'refresh_token'].some((token) => names.indexOf(token) !== names.lastIndexOf(token));
+}
+
+function endOf(lifetime: unknown, sentAtMs: number): Date | null {
+  const isDigits = typeof lifetime === 'string' && /^\d+(\.\d+)?$/.test(lifetime);
+  const seconds = isDigits || typeof lifetime === 'number' ? Math.floor(Number(lifetime)) : 0;
+  if (!(seconds > 0)) return null;
+  return new Date(sentAtMs + Math.min(seconds, longestLifetimeSeconds) * 1000);
+}
+
+/** Commas and spaces where the provider separates by commas, only spaces where it follows RFC 6749 §3.3; or a list. */
+function scopesIn(scope: unknown, { scopeSeparator }: OAuthFacts): string[] | undefined {
+  const isText = (item: unknown) => typeof item === 'string';
+  const list = isText(scope) ? scope.split(scopeSeparator === ',' ? /[\s,]+/ : /\s+/) : scope;
+  if (!Array.isArray(list) || !list.every(isText)) return undefined;
+  const scopes = [...new Set(list.filter((item) => item !== ''))];
+  return scopes.length > 0 ? scopes : undefined;
+}
+
+function judge(
+  response: HttpResponse,
+  answer: Record<string, unknown> | undefined,
+  grantGone?: { errors: readonly string[]; code: 'REAUTHORIZATION_REQUIRED' | 'AUTHORIZATION_EXPIRED' },
+): TokenFault {
+  const { status } = response;
+  const error = errorIn(answer);
+  const as = (code: keyof typeof words) => fault(response, code, words[code], error);
+  if (status === 429) return as('RATE_LIMITED');
+  if (status >= 500 || status === 408 || status === 425 || (status >= 300 && status < 400))
+    return as('PROVIDER_ERROR');
+  if (error === undefined) return as([400, 401, 403].includes(status) ? 'PROVIDER_ERROR' : 'BAD_REQUEST');
+  if (grantGone?.errors.includes(error)) return as(grantGone.code);
+  if (error === 'invalid_client' || error === 'unauthorized_client') return as('NOT_CONFIGURED');
+  if (error === 'server_error' || error === 'temporarily_unavailable') return as('PROVIDER_ERROR');
+  return as('BAD_REQUEST');
+}
+
+const words = {
+  RATE_LIMITED: 'The provider asks us to send fewer token requests.',
+  PROVIDER_ERROR: 'The provider could not answer a token request.',
+  REAUTHORIZATION_REQUIRED: 'The provider has ended the authorization: connect again.',
+  AUTHORIZATION_EXPIRED: 'The provider no longer accepts this authorization: start the connection again.',
+  NOT_CONFIGURED: 'The provider refused our client id and secret.',
+  BAD_REQUEST: 'The provider refused a token request of ours.',
+} as const satisfies Record<TokenFault['code'], string>;
+
+/** Providers name the header of their request id differently; the first that is there. */
+const requestIdHeaders = ['intuit_tid', 'x-slack-req-id', 'x-request-id', 'x-correlation-id'];
+
+function fault(
+  { headers }: HttpResponse,
+  code: TokenFault['code'],
+  message: string,
+  error?: string,
+): TokenFault {
+  const requestId = requestIdHeaders.map((name) => headers[name]).find((value) => value !== undefined);
+  return {
+    code,
+    message,
+    ...(error !== undefined && { providerCode: printable(error) }),
+    ...(requestId !== undefined && /^[\w.:-]{1,128}$/.test(requestId) && { requestId }),
+  };
+}
+
+/** An error code as RFC 6749 has them; anything else could be an echo of what we sent. */
+const printable = (error: string): string => (/^[a-z][a-z0-9_]{0,63}$/.test(error) ? error : 'unreadable');

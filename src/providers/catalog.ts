@@ -1,0 +1,23 @@
+import type { Endpoints, Provider, RateLimit } from './provider.ts';
+import { quickbooks } from './quickbooks.ts';
+
+/** A provider with what this installation's settings make of it. */
+export interface ConfiguredProvider {
+  provider: Provider;
+  endpoints: Endpoints;
+  /** Absent: it is listed, but cannot be connected (NOT_CONFIGURED). */
+  credentials?: { clientId: string; clientSecret: string };
+  limits: readonly RateLimit[];
+}
+
+export interface Catalog {
+  list(): readonly ConfiguredProvider[];
+  find(id: string): ConfiguredProvider | undefined;
+}
+
+export const builtInProviders: readonly Provider[] = [quickbooks];
+
+export function createCatalog(providers: readonly ConfiguredProvider[]): Catalog {
+  const byId = new Map(providers.map((configured) => [configured.provider.id, configured]));
+  return { list: () => providers, find: (id) => byId.get(id) };
+}

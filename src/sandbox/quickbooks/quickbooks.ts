@@ -1,0 +1,147 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Clock } from '../../clock.ts';
+import type { RequestLog } from '../requestLog.ts';
+import type { StateFile } from '../stateFile.ts';
+import { apiRoutes } from './api.ts';
+import type { Company, Stored } from './company.ts';
+import { consentRoutes } from './consent.ts';
+import { faultEnvelope, faults } from './errors.ts';
+import { textOf } from './fields.ts';
+import { Grants, grantsState, type GrantsState } from './grants.ts';
+import { Limits } from './limits.ts';
+import { oauthRoutes } from './oauth.ts';
+import { openIdRoutes } from './openid.ts';
+import { seedCompanies } from './seed.ts';
+import { quickBooksSettings, type QuickBooksSettings } from './settings.ts';
+
+/** Everybody may know these: they open nothing but made-up books. */
+const clientId = 'ABsandboxQuickBooksClientId';
+const clientSecret = 'sandbox-client-secret';
+const dayMs = 86_400_000;
+
+export interface QuickBooksSandbox {
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly grants: Grants;
+  companies(): { realmId: string; name: string }[];
+  findCompany(realmId: string): Company | undefined;
+  settings(): QuickBooksSettings;
+  applySettings(settings: QuickBooksSettings): void;
+  /** What QuickBooks would say with this status on this path, for injected faults. */
+  bodyFor(status: number, request: FastifyRequest): string;
+}
+
+export interface QuickBooksOptions {
+  clock: Clock;
+  state: StateFile;
+  requests: RequestLog;
+  /** Where this is mounted, absolute. */
+  baseUrl: () => string;
+  log: (line: object) => void;
+}
+
+const keptState = z.object({
+  /** The seed's dates hang on this, so that records keep their times over a restart. */
+  seededAt: z.number(),
+  grants: grantsState,
+  /** By realm id: the records written since the seed. */
+  changes: z.record(
+    z.string(),
+    z.array(
+      z.object({ kind: z.string(), record: z.looseObject({}), updatedAt: z.number(), deleted: z.boolean() }),
+    ),
+  ),
+});
+
+/** The emulated QuickBooks Online, mounted on `app`, whose prefix it does not know. */
+export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions): QuickBooksSandbox {
+  const { clock, state, requests } = options;
+  let settings = quickBooksSettings.parse({});
+  const currentSettings = () => settings;
+  const now = () => clock.now() + settings.clockSkewMs;
+
+  const kept = state.read('quickbooks', keptState);
+  const seededAt = kept?.seededAt ?? Math.floor(clock.now() / dayMs) * dayMs;
+  const companies = seedCompanies(seededAt, now);
+  const changes = new Map<string, Map<string, Stored>>();
+  let grantsKept: GrantsState = kept?.grants ?? { grants: [], codes: [] };
+  const save = () =>
+    state.write('quickbooks', {
+      seededAt,
+      grants: grantsKept,
+      changes: Object.fromEntries([...changes].map(([realmId, records]) => [realmId, [...records.values()]])),
+    });
+  for (const company of companies) {
+    const records = new Map<string, Stored>();
+    changes.set(company.realmId, records);
+    // The schema has checked what holds a record together; its fields are whatever was written.
+    const stored = (kept?.changes[company.realmId] ?? []) as unknown as Stored[];
+    company.restore(stored);
+    for (const one of stored) records.set(`${one.kind}/${one.record.Id}`, one);
+    company.watch((one) => {
+      records.set(`${one.kind}/${one.record.Id}`, one);
+      save();
+    });
+  }
+  const grants = new Grants(clock, currentSettings, kept?.grants, (next) => {
+    grantsKept = next;
+    save();
+  });
+  const findCompany = (realmId: string) => companies.find((one) => one.realmId === realmId);
+  const listCompanies = () =>
+    companies.map((one) => ({
+      realmId: one.realmId,
+      name: textOf(one.find('CompanyInfo', '1')?.['CompanyName']),
+    }));
+
+  app.addHook('onRequest', async (_request, reply) => {
+    const tid = clock.randomBytes(16).toString('hex');
+    void reply.header('intuit_tid', `1-${tid.slice(0, 8)}-${tid.slice(8)}`);
+  });
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'not_found' }));
+  consentRoutes(app, { clientId, grants, companies: listCompanies });
+  const idTokens = openIdRoutes(app, clock, grants, options.baseUrl);
+  oauthRoutes(app, { clientId, clientSecret, grants, settings: currentSettings, idTokens, requests });
+  void app.register(
+    async (api) =>
+      apiRoutes(api, {
+        grants,
+        limits: new Limits(clock, currentSettings),
+        settings: currentSettings,
+        now,
+        findCompany,
+        log: options.log,
+      }),
+    { prefix: '/v3/company/:realmId' },
+  );
+
+  return {
+    clientId,
+    clientSecret,
+    grants,
+    companies: listCompanies,
+    findCompany,
+    settings: currentSettings,
+    applySettings: (next) => {
+      settings = next;
+    },
+    bodyFor(status, request) {
+      if (!request.url.includes('/v3/company/')) {
+        const error = status === 401 ? 'invalid_client' : status < 500 ? 'invalid_grant' : 'server_error';
+        return JSON.stringify({ error });
+      }
+      const fault =
+        status === 401
+          ? faults.tokenMalformed()
+          : status === 403
+            ? faults.wrongCompany()
+            : status === 429
+              ? faults.throttled(429)
+              : status === 400
+                ? faults.business('Unexpected Internal Error. (-30000)')
+                : faults.system(status);
+      return JSON.stringify(faultEnvelope(fault, now(), settings.authenticationFault));
+    },
+  };
+}

@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCore, type TestCore } from '../support/core.ts';
+import { databaseKinds } from '../support/databases.ts';
+
+const unknown = '00000000-0000-4000-8000-000000000000';
+
+describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
+  let product: TestCore;
+  let own: string;
+  let foreign: string;
+  beforeAll(async () => {
+    product = await openCore(open, { poolSize: 2 });
+    await product.admin('PUT', 'settings', { rateLimits: false });
+    own = (await product.connected('acme')).id;
+    foreign = (await product.connected('rival')).id;
+  });
+  afterAll(() => product.close());
+
+  const entity = (typename: string, fields: string) =>
+    `query ($id: ID!, $key: [_Any!]!) { _entities(representations: $key) { ... on ${typename} { ${fields} } } }`;
+  const input = (name: string, more = '') =>
+    `mutation ($id: ID!) { ${name}(input: { connectionId: $id ${more} }) { problem { code message actor } } }`;
+
+  /** Every way to name a connection; `key` is the entity's id made from it. */
+  const operations: [string, string, ((id: string) => Record<string, unknown>)?][] = [
+    ['connection', 'query ($id: ID!) { connection(id: $id) { id externalId profile { name } } }'],
+    ['_entities Connection', entity('Connection', 'id status'), (id) => ({ __typename: 'Connection', id })],
+    [
+      '_entities SyncStatus',
+      entity('SyncStatus', 'id state'),
+      (id) => ({ __typename: 'SyncStatus', id: `${id}/Invoice` }),
+    ],
+    [
+      '_entities ExternalRecord',
+      entity('ExternalRecord', 'id payload'),
+      (id) => ({ __typename: 'ExternalRecord', id: `${id}/Invoice/1001` }),
+    ],
+    ['refresh', input('refresh')],
+    ['disconnect', input('disconnect')],
+    ['syncConnection', input('syncConnection')],
+    ['setWebhookSecret', input('setWebhookSecret', ', secret: "x"')],
+  ];
+
+  it.each(operations)('cannot tell a foreign connection from an unknown one by %s', async (_, source, key) => {
+    const ask = async (id: string) =>
+      JSON.stringify(await product.query(source, { id, ...(key && { key: [key(id)] }) }, 'acme')).replaceAll(id, '<id>');
+    const answer = await ask(foreign);
+    expect(answer).toBe(await ask(unknown));
+    expect(answer).toBe(await ask('not-a-uuid'));
+    expect(answer).toBe(await ask("' or true --"));
+    expect((await product.connections.find('rival', [foreign])).get(foreign)?.status).toBe('ACTIVE');
+  });
+
+  it('see their own by the same operations', async () => {
+    for (const [, source, key] of operations.slice(0, 4)) {
+      const { data, errors } = await product.query(source, { id: own, ...(key && { key: [key(own)] }) }, 'acme');
+      expect(errors).toBeUndefined();
+      expect(JSON.stringify(data)).toContain(own);
+    }
+  });
+
+  it('show nothing of another account as an entity', async () => {
+    const source = entity('Account', 'id connections { id } connection(integrationId: "quickbooks") { id }');
+    const ask = (id: string) => product.query(source, { id: '', key: [{ __typename: 'Account', id }] }, 'acme');
+    expect(await ask('rival')).toEqual({ data: { _entities: [{ id: 'rival', connections: null, connection: null }] } });
+    expect((await ask('acme')).data).toEqual({
+      _entities: [{ id: 'acme', connections: [{ id: own }], connection: { id: own } }],
+    });
+  });
+
+  it('never mix, however their requests interleave on two database connections', async () => {
+    const accounts = Array.from({ length: 100 }, (_, i) => `tenant-${i}`);
+    await product.db
+      .insertInto('connections')
+      .values(
+        accounts.map((account_id) => ({
+          account_id,
+          id: product.clock.randomUUID(),
+          integration_id: 'quickbooks',
+          status: 'DISCONNECTED' as const,
+          external_id: account_id,
+          problem: null,
+        })),
+      )
+      .execute();
+    const requests = accounts.flatMap((account) => Array.from({ length: 50 }, () => account));
+    const answers = await Promise.all(
+      requests.map((account) => product.query('{ connections { externalId account { id } } }', {}, account)),
+    );
+    const wrong = answers.filter((answer, i) => {
+      const expected = { connections: [{ externalId: requests[i], account: { id: requests[i] } }] };
+      return JSON.stringify(answer.data) !== JSON.stringify(expected);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('that fail null their own fields with a code, and leave the others', async () => {
+    const source = `query ($key: [_Any!]!) { _entities(representations: $key) {
+      ... on Connection { id profile { name } } ... on ExternalRecord { id payload } } }`;
+    await product.db
+      .updateTable('connections')
+      .set({ external_id: '1' })
+      .where('account_id', '=', 'rival')
+      .where('id', '=', foreign)
+      .execute();
+    const key = [
+      { __typename: 'Connection', id: foreign },
+      { __typename: 'ExternalRecord', id: `${own}/Invoice/1001` },
+    ];
+    const { data, errors } = await product.query(source, { key }, 'rival');
+    expect(data?._entities).toEqual([{ id: foreign, profile: null }, null]);
+    expect(errors).toMatchObject([{ path: ['_entities', 0, 'profile'] }]);
+  });
+});

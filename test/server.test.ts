@@ -1,0 +1,197 @@
+import { connect } from 'node:net';
+import { SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runMain, startProduct, type Product } from './support/product.ts';
+
+const secret = 'a shared secret of at least thirty-two bytes';
+const list = '{ connections { id } }';
+
+const bearer = async (claims: Record<string, unknown> = {}, seconds = 300, key = secret) => {
+  const token = await new SignJWT({ account_id: 'acme', scope: 'integrations:read', ...claims })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setIssuer('https://id.example.com')
+    .setAudience('integrations')
+    .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
+    .sign(new TextEncoder().encode(key));
+  return { authorization: `Bearer ${token}` };
+};
+
+describe('the HTTP edge', () => {
+  let product: Product;
+  const post = (body: BodyInit, headers: Record<string, string>) =>
+    fetch(`${product.url}/graphql`, { method: 'POST', body, headers });
+
+  beforeAll(async () => {
+    product = await startProduct({
+      AUTH_JWT_SECRET: secret,
+      AUTH_ISSUER: 'https://id.example.com',
+      AUTH_AUDIENCE: 'integrations',
+      ROUTER_SECRET: 'old,new',
+    });
+  });
+  afterAll(async () => {
+    await product?.stop();
+    await product?.remove();
+  });
+
+  const proof = { 'x-router-secret': 'new' };
+
+  it('answers who proves both the router and an account', async () => {
+    const answer = await product.graphql(list, {}, { ...proof, ...(await bearer()) });
+    expect(answer).toEqual({ status: 200, data: { connections: [] } });
+  });
+
+  it.each([
+    ['no token', async () => proof],
+    ['an account header instead of a token', async () => ({ ...proof, 'x-account-id': 'acme' })],
+    ['an expired token', async () => ({ ...proof, ...(await bearer({}, -3_600)) })],
+    ['a token of another key', async () => ({ ...proof, ...(await bearer({}, 300, 'x'.repeat(40))) })],
+    ['a token of another issuer', async () => ({ ...proof, ...(await bearer({ iss: 'https://evil.test' })) })],
+    ['a token for another audience', async () => ({ ...proof, ...(await bearer({ aud: 'billing' })) })],
+    ['a token without an account', async () => ({ ...proof, ...(await bearer({ account_id: undefined })) })],
+    ['no router proof', async () => bearer()],
+    ['a wrong router proof', async () => ({ 'x-router-secret': 'ne', ...(await bearer()) })],
+  ])('executes nothing for %s', async (_, headers) => {
+    for (const query of [list, '{ _entities(representations: []) { __typename } }', '{ integrations { id } }']) {
+      const answer = await product.graphql(query, {}, (await headers()) as Record<string, string>);
+      expect(answer.status).toBe(401);
+      expect(answer.data ?? null).toBeNull();
+      expect(answer.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
+    }
+  });
+
+  it('lets the composition read the schema without an identity', async () => {
+    const answer = await product.graphql('{ _service { sdl } }', {}, proof);
+    expect(answer.data._service.sdl).toContain('type Connection');
+  });
+
+  it('refuses writes without the scope for them, and operator fields without theirs', async () => {
+    const headers = { ...proof, ...(await bearer()) };
+    const write = await product.graphql(
+      'mutation { connect(input: { integrationId: "quickbooks" }) { problem { code } } }',
+      {},
+      headers,
+    );
+    expect(write.errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+    const redrive = 'mutation { redriveDeliveries(input: { deliveryIds: [] }) { problem { code } } }';
+    const writer = { ...proof, ...(await bearer({ scope: 'integrations:write' })) };
+    expect((await product.graphql(redrive, {}, writer)).errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+  });
+
+  it.each([
+    ['a body over 1 MiB', 'x'.repeat(1024 * 1024 + 1), 'application/json', 413],
+    ['another content type', 'query=1', 'application/x-www-form-urlencoded', 415],
+    ['plain text', list, 'text/plain', 415],
+    ['what is not JSON', '{"query":', 'application/json', 400],
+    ['JSON that is no request', '[1]', 'application/json', 400],
+    ['an empty body', '', 'application/json', 400],
+    ['a query that does not parse', '{"query":"{"}', 'application/json', 400],
+    ['a field that does not exist', '{"query":"{ nothing }"}', 'application/json', 400],
+  ])('refuses %s', async (_, body, type, status) => {
+    const answer = await post(body, { 'content-type': type, ...proof, ...(await bearer()) });
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get('content-type')).toContain('json');
+  });
+
+  it('answers a bad argument with its code', async () => {
+    const source = '{ connections(status: [NOSUCH]) { id } }';
+    const answer = await product.graphql(source, {}, { ...proof, ...(await bearer()) });
+    expect(answer.errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
+  });
+
+  it('refuses a subscription with a clear code', async () => {
+    const source = 'subscription { connectionChanged { id } }';
+    const answer = await product.graphql(source, {}, { ...proof, ...(await bearer()) });
+    expect(answer.errors?.[0]?.extensions.code).toBe('SUBSCRIPTIONS_NOT_SUPPORTED');
+  });
+
+  it('does not answer simple requests that a foreign page could send', async () => {
+    const address = `${product.url}/graphql?query=${encodeURIComponent(list)}`;
+    const answer = await fetch(address, { headers: { ...proof, ...(await bearer()) } });
+    expect(answer.status).toBe(400);
+  });
+
+  it.each(['/nothing', '/oauth/nosuch/callback?state=x', '/oauth/quickbooks'])('knows no %s', async (path) => {
+    expect((await fetch(product.url + path)).status).toBe(404);
+  });
+
+  it('shows a page for a callback that has nowhere to return to, with nothing of its query', async () => {
+    const canary = '<script>alert(1)</script>';
+    const query = new URLSearchParams({ state: 'x'.repeat(43), code: canary, error_description: canary, realmId: '1' });
+    const answer = await fetch(`${product.url}/oauth/quickbooks/callback?${query}`);
+    const page = await answer.text();
+    expect(answer.status).toBe(400);
+    expect(page).toContain('INVALID_INPUT');
+    expect(page).not.toContain('<script');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+  });
+
+  it('cuts a sender off who never ends its headers', async () => {
+    const socket = connect(Number(new URL(product.url).port), '127.0.0.1');
+    socket.write('POST /graphql HTTP/1.1\r\nHost: x\r\n');
+    const started = performance.now();
+    await new Promise((resolve) => socket.once('close', resolve).resume());
+    expect(performance.now() - started).toBeLessThan(8_000);
+  });
+});
+
+describe('the console', () => {
+  it('opens in a browser outside production', async () => {
+    const product = await startProduct();
+    try {
+      const answer = await fetch(`${product.url}/graphql`, { headers: { accept: 'text/html' } });
+      expect(answer.headers.get('content-type')).toContain('text/html');
+      const page = await answer.text();
+      expect(page).toContain('GraphiQL');
+      expect(page).toContain('x-account-id');
+      expect(product.output()).toContain('x-account-id is believed without proof');
+    } finally {
+      await product.stop();
+      await product.remove();
+    }
+  });
+});
+
+describe('a start that cannot succeed', () => {
+  it.each([
+    ['a setting', { PORT: 'x' }, /^PORT must be/],
+    ['the keys', { ENCRYPTION_KEYS: 'a:short' }, /^ENCRYPTION_KEYS/],
+    ['an unreachable database', { DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x' }, /^DATABASE_URL.*127\.0\.0\.1:1/],
+    ['production without its settings', { NODE_ENV: 'production' }, /^production needs/],
+  ])('says in one line what is wrong with %s, and ends with 1', async (_, settings, line) => {
+    const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: '/nonexistent/never', ...settings });
+    expect(await child.exited).toBe(1);
+    const output = child.output().trim();
+    expect(output).toMatch(line);
+    expect(output.split('\n')).toHaveLength(1);
+    expect(output).not.toContain('hunter2');
+  });
+
+  it('says which process holds the data directory', async () => {
+    const product = await startProduct();
+    const second = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: product.dataDir });
+    expect(await second.exited).toBe(1);
+    expect(second.output()).toMatch(/process \d+|pid \d+/i);
+    await product.stop();
+    await product.remove();
+  });
+
+  it('says which port is in use', async () => {
+    const product = await startProduct();
+    const second = runMain({ PORT: new URL(product.url).port, SANDBOX_PORT: '0', DATA_DIR: `${product.dataDir}/b` });
+    expect(await second.exited).toBe(1);
+    expect(second.output()).toMatch(/PORT \d+ is in use/);
+    await product.stop();
+    await product.remove();
+  });
+
+  it.each([['--help', 0, /npm start/], ['nonsense', 1, /there is no command nonsense/]])(
+    'explains itself on %s',
+    async (argument, code, text) => {
+      const child = runMain({}, [argument]);
+      expect(await child.exited).toBe(code);
+      expect(child.output()).toMatch(text);
+    },
+  );
+});

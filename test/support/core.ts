@@ -1,0 +1,153 @@
+/**
+ * Everything between the database and the edge, in this process, against the emulated QuickBooks over real HTTP.
+ *
+ *   const product = await openCore(open);          // `open` as in databaseKinds
+ *   const { connection } = await product.connected('acme');
+ *   await product.close();
+ *
+ * The product and the sandbox share `clock`, which runs as the system's unless a test shifts it.
+ */
+import { graphql, type ExecutionResult } from 'graphql';
+import { createContext, type Core } from '../../resolvers/context.ts';
+import { createSchema } from '../../resolvers/index.ts';
+import { createCaller } from '../../src/calls/caller.ts';
+import { systemClock, type Clock } from '../../src/clock.ts';
+import type { Connection } from '../../src/connections/connection.ts';
+import { createCore } from '../../src/core.ts';
+import type { Database } from '../../src/db/database.ts';
+import { openJobs } from '../../src/db/jobs.ts';
+import type { Identity } from '../../src/identity.ts';
+import { createLog } from '../../src/log.ts';
+import { parseMasterKeys } from '../../src/oauth/encryption.ts';
+import { revocationQueues } from '../../src/oauth/revocations.ts';
+import { createCatalog } from '../../src/providers/catalog.ts';
+import { quickbooks } from '../../src/providers/quickbooks.ts';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { consent } from './browser.ts';
+import type { OpenTestDatabase } from './databases.ts';
+
+export interface ShiftedClock extends Clock {
+  /** Moves the time of day, not the timers. */
+  shift(ms: number): void;
+}
+
+export interface LoggedRequest {
+  method: string;
+  path: string;
+  status: number;
+}
+
+export interface TestCore extends Core {
+  database: Database;
+  sandbox: Sandbox;
+  clock: ShiftedClock;
+  /** Every statement since the last `statements.length = 0`, but begin and commit. */
+  statements: string[];
+  logs(): string;
+  /** Connects the account in the browser; the main company unless `fields` choose another. */
+  connected(accountId: string, fields?: Record<string, string>): Promise<Connection>;
+  authorizationUrl(accountId: string, more?: object): Promise<string>;
+  /** Follows a redirect back to us; `integrationId` as in its path. */
+  callback(location: string, integrationId?: string): ReturnType<Core['connections']['completeAuthorization']>;
+  query(source: string, variables?: Record<string, unknown>, accountId?: string): Promise<ExecutionResult>;
+  requests(pathContains: string): Promise<LoggedRequest[]>;
+  admin(method: string, path: string, body?: unknown): Promise<void>;
+  /** Starts the background work. */
+  work(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const returnTo = 'https://app.example.com/settings';
+const scopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
+export const identityOf = (accountId: string): Identity => ({ accountId, userId: 'user-1', scopes });
+
+export async function openCore(
+  open: OpenTestDatabase,
+  settings: { requestTimeoutMs?: number; interactiveDeadlineMs?: number; encryptionKeys?: string; poolSize?: number } = {},
+): Promise<TestCore> {
+  let shifted = 0;
+  const clock: ShiftedClock = {
+    ...systemClock,
+    now: () => Date.now() + shifted,
+    shift: (ms) => void (shifted += ms),
+  };
+  const statements: string[] = [];
+  let logged = '';
+  const log = createLog('trace', { write: (line: string) => void (logged += line) });
+  const database = await open({
+    onQuery: (sql) => void statements.push(sql),
+    ...(settings.poolSize !== undefined && { poolSize: settings.poolSize }),
+  });
+  const sandbox = await startSandbox({ port: 0, clock });
+  const caller = createCaller({
+    clock,
+    requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
+    retry: { baseMs: 10, capMs: 50, attempts: 3 },
+    queue: { perBucket: 1_000, total: 10_000 },
+  });
+  const jobs = await openJobs(database, { queues: revocationQueues, onError: (err) => log.warn({ err }, 'job') });
+  const { clientId, clientSecret, ...endpoints } = sandbox.quickbooks;
+  const core = createCore({
+    database,
+    jobs,
+    caller,
+    catalog: createCatalog([
+      {
+        provider: quickbooks,
+        endpoints,
+        credentials: { clientId, clientSecret },
+        limits: [{ name: 'second', limit: 1_000, windowMs: 1_000 }],
+      },
+    ]),
+    masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
+    addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
+    interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
+    clock,
+    log,
+  });
+  const schema = createSchema();
+
+  const test: TestCore = {
+    ...core,
+    database,
+    sandbox,
+    clock,
+    statements,
+    logs: () => logged,
+    async authorizationUrl(accountId, more = {}) {
+      const request = { accountId, userId: 'user-1', integrationId: 'quickbooks', withCredentials: false, ...more };
+      const { authorizationUrl, problem } = await core.connections.connect(request);
+      if (authorizationUrl === null) throw new Error(`no authorization URL: ${JSON.stringify(problem)}`);
+      return authorizationUrl;
+    },
+    callback: (location, integrationId = 'quickbooks') =>
+      core.connections.completeAuthorization(integrationId, new URL(location).searchParams),
+    async connected(accountId, fields = {}) {
+      const { connectionId, problem } = await test.callback(
+        await consent(await test.authorizationUrl(accountId), fields),
+      );
+      if (problem || connectionId === null) throw new Error(`not connected: ${JSON.stringify(problem)}`);
+      return (await core.connections.find(accountId, [connectionId])).get(connectionId)!;
+    },
+    query: (source, variableValues = {}, accountId = 'acme') =>
+      graphql({ schema, source, variableValues, contextValue: createContext(core, identityOf(accountId)) }),
+    async requests(pathContains) {
+      const answer = await fetch(`${sandbox.url}/_admin/requests`);
+      const { requests } = (await answer.json()) as { requests: LoggedRequest[] };
+      return requests.filter((request) => request.path.includes(pathContains));
+    },
+    async admin(method, path, body) {
+      const init =
+        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+      const answer = await fetch(`${sandbox.url}/_admin/${path}`, { method, ...init });
+      if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
+    },
+    async close() {
+      await jobs.stop();
+      await caller.close();
+      await sandbox.close();
+      await database.close();
+    },
+  };
+  return test;
+}

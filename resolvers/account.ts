@@ -3,7 +3,10 @@ import { viewer } from './context.ts';
 import type { AccountResolvers } from './types.generated.ts';
 
 /** The one to show for an integration: the live one, else the last that was. `connections`: newest first. */
-export function presentConnection(connections: readonly Connection[], integrationId: string): Connection | null {
+export function presentConnection(
+  connections: readonly Connection[],
+  integrationId: string,
+): Connection | null {
   const own = connections.filter((connection) => connection.integrationId === integrationId);
   return own.find((connection) => connection.status !== 'DISCONNECTED') ?? own[0] ?? null;
 }

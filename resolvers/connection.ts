@@ -35,11 +35,17 @@ export const Connection: ConnectionResolvers = {
 
   async record(connection, { resource, externalId, maxAgeSeconds, maxWaitMs }, { loaders, core }) {
     const { records } = checkedResource(connection, resource, core);
-    if (maxAgeSeconds != null && maxAgeSeconds < 0) throw badUserInput('maxAgeSeconds: must not be negative.');
+    if (maxAgeSeconds != null && maxAgeSeconds < 0)
+      throw badUserInput('maxAgeSeconds: must not be negative.');
     if (maxWaitMs != null && maxWaitMs < 0) throw badUserInput('maxWaitMs: must not be negative.');
-    if (!records.idPattern.test(externalId)) throw badUserInput('externalId: is not an id of this integration.');
+    if (!records.idPattern.test(externalId))
+      throw badUserInput('externalId: is not an id of this integration.');
     const key = { connectionId: connection.id, resource, externalId };
-    const snapshot = await within(loaders.record.load({ connection, resource, externalId }), maxWaitMs, core.clock);
+    const snapshot = await within(
+      loaders.record.load({ connection, resource, externalId }),
+      maxWaitMs,
+      core.clock,
+    );
     return snapshot && { ...key, snapshot };
   },
   records(connection, { resource, ...page }, { core }) {

@@ -19,7 +19,8 @@ export function createFormatError(log: Log, clock: Clock) {
       return { message: original.message, ...place, extensions: { code, actor, retryable, ...wait } };
     }
     const code = formatted.extensions?.code;
-    const deliberate = original instanceof GraphQLError && code !== undefined && code !== 'INTERNAL_SERVER_ERROR';
+    const deliberate =
+      original instanceof GraphQLError && code !== undefined && code !== 'INTERNAL_SERVER_ERROR';
     if (deliberate) return { message, ...place, extensions: { code } };
     const reference = clock.randomUUID();
     log.error({ err: original, path, reference }, 'a request failed on a defect of ours');

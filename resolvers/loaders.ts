@@ -64,7 +64,11 @@ export function createLoaders(core: Core, accountId: string): Loaders {
             const snapshot = found instanceof Error ? found : found.get(key.externalId);
             answers.set(
               recordKey(key),
-              snapshot === undefined ? null : snapshot instanceof Error ? snapshot : { ...snapshot, fetchedAt },
+              snapshot === undefined
+                ? null
+                : snapshot instanceof Error
+                  ? snapshot
+                  : { ...snapshot, fetchedAt },
             );
           }
         });
@@ -118,5 +122,7 @@ function settle<T>(work: Promise<T>): Promise<T | IntegrationError> {
 }
 
 function chunks<T>(list: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) =>
+    list.slice(i * size, (i + 1) * size),
+  );
 }

@@ -32,20 +32,28 @@ export const Mutation: MutationResolvers = {
   refresh: (_, { input }, context) =>
     changing(context, () => context.core.connections.refresh(viewer(context).accountId, input.connectionId)),
   disconnect: (_, { input }, context) =>
-    changing(context, () => context.core.connections.disconnect(viewer(context).accountId, input.connectionId)),
+    changing(context, () =>
+      context.core.connections.disconnect(viewer(context).accountId, input.connectionId),
+    ),
 
   async syncConnection(_, { input }, context) {
     const connection = await context.loaders.connection.load(input.connectionId);
     const cause = connection
-      ? problem('INVALID_INPUT', 'Records are not synced by this version.', new Date(context.core.clock.now()), {
-          actor: 'OPERATOR',
-        })
+      ? problem(
+          'INVALID_INPUT',
+          'Records are not synced by this version.',
+          new Date(context.core.clock.now()),
+          {
+            actor: 'OPERATOR',
+          },
+        )
       : notFound(context, 'You have no connection with this id.');
     return { syncStatuses: null, problem: cause };
   },
   async setWebhookSecret(_, { input }, context) {
     const connection = await context.loaders.connection.load(input.connectionId);
-    if (!connection) return { connection, problem: notFound(context, 'You have no connection with this id.') };
+    if (!connection)
+      return { connection, problem: notFound(context, 'You have no connection with this id.') };
     const { name } = context.core.catalog.find(connection.integrationId)!.provider;
     const message = `${name} signs the webhooks of every connection with one secret, which the operator sets.`;
     return { connection, problem: problem('INVALID_INPUT', message, new Date(context.core.clock.now())) };

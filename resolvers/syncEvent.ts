@@ -6,16 +6,21 @@ export const SyncEvent: SyncEventResolvers = {
   async syncStatus({ connectionId, resource }, _, { loaders }) {
     const connection = resource === null ? null : await loaders.connection.load(connectionId);
     if (!connection) return null;
-    return (await loaders.syncStatuses.load(connection)).find((status) => status.resource === resource) ?? null;
+    return (
+      (await loaders.syncStatuses.load(connection)).find((status) => status.resource === resource) ?? null
+    );
   },
   record: ({ connectionId, resource, externalId }) =>
     resource === null || externalId === null ? null : { connectionId, resource, externalId },
 };
 
 const refuse = (): never => {
-  throw new GraphQLError('Subscriptions are not served by this version: poll `connection` or `Connection.events`.', {
-    extensions: { code: 'SUBSCRIPTIONS_NOT_SUPPORTED' },
-  });
+  throw new GraphQLError(
+    'Subscriptions are not served by this version: poll `connection` or `Connection.events`.',
+    {
+      extensions: { code: 'SUBSCRIPTIONS_NOT_SUPPORTED' },
+    },
+  );
 };
 
 export const Subscription: SubscriptionResolvers = {

@@ -76,7 +76,11 @@ const settings = z.object({
   AUTH_ACCOUNT_CLAIM: z.string().min(1).default('account_id'),
   ROUTER_SECRET: list.default([]),
   RETURN_TO_ORIGINS: list
-    .pipe(z.array(httpUrl.refine((url) => new URL(url).origin === url, 'must be origins, e.g. https://app.example.com')))
+    .pipe(
+      z.array(
+        httpUrl.refine((url) => new URL(url).origin === url, 'must be origins, e.g. https://app.example.com'),
+      ),
+    )
     .optional(),
   SANDBOX: z.enum(['true', 'false'], 'must be true or false').optional(),
   SANDBOX_PORT: wholeNumber(0, 65535, '(a TCP port)').optional(),
@@ -107,7 +111,10 @@ const integrationSettings = z.object({
 type Environment = Record<string, string | undefined>;
 
 /** Throws a `ConfigurationError` whose one line names every wrong setting. An empty value counts as unset. */
-export function readConfig(integrationIds: readonly string[], environment: Environment = process.env): Config {
+export function readConfig(
+  integrationIds: readonly string[],
+  environment: Environment = process.env,
+): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const { NODE_ENV, ...s } = parse(settings, given, '');
   const production = NODE_ENV === 'production';
@@ -166,7 +173,9 @@ function integrationConfig(environment: Environment, id: string): IntegrationCon
   const own = Object.fromEntries(names.map((name) => [name, environment[prefix + name]]));
   const s = parse(integrationSettings, own, prefix);
   if ((s.CLIENT_ID === undefined) !== (s.CLIENT_SECRET === undefined))
-    throw new ConfigurationError(`${prefix}CLIENT_ID and ${prefix}CLIENT_SECRET belong together: set both or none`);
+    throw new ConfigurationError(
+      `${prefix}CLIENT_ID and ${prefix}CLIENT_SECRET belong together: set both or none`,
+    );
   const [limit, seconds] = s.RATE_LIMIT?.split('/').map(Number) ?? [];
   return {
     credentials:

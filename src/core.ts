@@ -53,5 +53,14 @@ export function createCore(deps: {
     addresses,
     clock,
   });
-  return { db, catalog, connections, api, caller, clock, interactiveDeadlineMs, work: () => revocations.work() };
+  return {
+    db,
+    catalog,
+    connections,
+    api,
+    caller,
+    clock,
+    interactiveDeadlineMs,
+    work: () => revocations.work(),
+  };
 }

@@ -42,7 +42,8 @@ export function createResolveIdentity(config: IdentityConfig, clock: Clock): Res
   return async ({ authorization }) => {
     if (authorization === undefined) return undefined;
     const token = /^bearer +([\w.~+/=-]+)$/i.exec(authorization)?.[1];
-    if (token === undefined) throw new UnauthenticatedError('the Authorization header must be: Bearer <token>');
+    if (token === undefined)
+      throw new UnauthenticatedError('the Authorization header must be: Bearer <token>');
     const { payload } = await jwtVerify(token, keys, {
       algorithms: secret ? ['HS256'] : asymmetric,
       clockTolerance: clockToleranceSeconds,
@@ -67,7 +68,11 @@ function identityOf(payload: JWTPayload, accountClaim: string): Identity {
   if (typeof account !== 'string' || !isAccountId(account))
     throw new UnauthenticatedError(`the token has no usable claim ${accountClaim}`);
   const scope = typeof payload.scope === 'string' ? payload.scope : '';
-  return { accountId: account, userId: payload.sub ?? null, scopes: new Set(scope.split(' ').filter(Boolean)) };
+  return {
+    accountId: account,
+    userId: payload.sub ?? null,
+    scopes: new Set(scope.split(' ').filter(Boolean)),
+  };
 }
 
 /** Anybody on this machine is believed, nobody from elsewhere, whatever address the server listens on. */
@@ -78,7 +83,9 @@ async function developmentIdentity({
 }: Credentials): Promise<Identity | undefined> {
   if (accountHeader === undefined) return undefined;
   if (!isLoopback(remoteAddress))
-    throw new UnauthenticatedError('x-account-id is believed from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET');
+    throw new UnauthenticatedError(
+      'x-account-id is believed from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET',
+    );
   if (!isAccountId(accountHeader)) throw new UnauthenticatedError('x-account-id is empty or too long');
   return { accountId: accountHeader, userId: userHeader ?? null, scopes: allScopes };
 }

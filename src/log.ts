@@ -9,7 +9,10 @@ const secretName =
 const secretShapes: readonly [RegExp, string][] = [
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, '$1 [redacted]'],
   [/\beyJ[\w-]{8,}\.[\w-]+\.?[\w-]*/g, '[redacted]'],
-  [/([?&#](?:code|state|token|access_token|refresh_token|client_secret|code_verifier)=)[^&\s"']+/gi, '$1[redacted]'],
+  [
+    /([?&#](?:code|state|token|access_token|refresh_token|client_secret|code_verifier)=)[^&\s"']+/gi,
+    '$1[redacted]',
+  ],
   [/(\w+:\/\/[^:/\s@]*):[^@/\s]+@/g, '$1:[redacted]@'],
 ];
 const deepest = 8;

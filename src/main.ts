@@ -151,7 +151,10 @@ async function isReady(database: Database): Promise<boolean> {
   return Promise.race([isMigrated(database).catch(() => false), tooLong]).finally(() => patience.abort());
 }
 
-async function listen(server: Awaited<ReturnType<typeof createServer>>, { host, port }: Config): Promise<void> {
+async function listen(
+  server: Awaited<ReturnType<typeof createServer>>,
+  { host, port }: Config,
+): Promise<void> {
   await server.listen({ host, port }).catch(unlessInUse('PORT', port));
 }
 
@@ -165,7 +168,9 @@ function unlessInUse(setting: string, port: number): (error: NodeJS.ErrnoExcepti
 function announce(config: Config, publicUrl: string, sandbox: Sandbox | undefined, log: Log): void {
   log.info({ publicUrl, role: config.role, sandbox: sandbox?.url }, 'ready');
   if (config.identity.kind === 'development')
-    log.warn('x-account-id is believed without proof, from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET');
+    log.warn(
+      'x-account-id is believed without proof, from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET',
+    );
   if (config.identity.kind === 'secret' && config.identity.secret.length < 32)
     log.warn('AUTH_JWT_SECRET is shorter than the 32 bytes that HS256 asks for (RFC 7518)');
   if (config.production) return;

@@ -83,7 +83,10 @@ function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void
     const query = new URLSearchParams(request.url.slice(request.url.indexOf('?') + 1));
     const answer = await core.connections.completeAuthorization(integrationId, query);
     const { connectionId, problem } = answer;
-    log.info({ integrationId, connectionId, code: undefined, outcome: problem?.code ?? 'connected' }, 'callback');
+    log.info(
+      { integrationId, connectionId, code: undefined, outcome: problem?.code ?? 'connected' },
+      'callback',
+    );
     const address = returnAddress(answer);
     reply.headers(callbackHeaders);
     if (address !== undefined) return reply.redirect(address, 303);
@@ -123,7 +126,9 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
     url: '/graphql',
     async handler(request, reply) {
       if (request.method === 'GET' && !production && request.headers.accept?.includes('text/html'))
-        return reply.type('text/html; charset=utf-8').send(await (graphiql ??= renderPage(options.firstQuery)));
+        return reply
+          .type('text/html; charset=utf-8')
+          .send(await (graphiql ??= renderPage(options.firstQuery)));
       if (!hasRouterProof(header(request, 'x-router-secret'), routerSecrets))
         return refuse(reply, 'Only the router may ask here.');
       let identity: Identity | undefined;
@@ -145,7 +150,9 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
         context: () => Promise.resolve(createContext(core, identity)),
       });
       reply.code(response.status ?? 200).headers(Object.fromEntries(response.headers));
-      return reply.send(response.body.kind === 'complete' ? response.body.string : response.body.asyncIterator);
+      return reply.send(
+        response.body.kind === 'complete' ? response.body.string : response.body.asyncIterator,
+      );
     },
   });
 }

@@ -46,7 +46,10 @@ describe('readConfig', () => {
   });
 
   it('takes an empty value for an unset one', () => {
-    expect(readConfig(ids, { DATABASE_URL: '', PORT: '' })).toMatchObject({ databaseUrl: undefined, port: 4000 });
+    expect(readConfig(ids, { DATABASE_URL: '', PORT: '' })).toMatchObject({
+      databaseUrl: undefined,
+      port: 4000,
+    });
   });
 
   it('accepts a complete production environment, without a sandbox', () => {

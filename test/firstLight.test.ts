@@ -28,8 +28,7 @@ describe.each(['embedded', 'postgres'])('the product on a fresh %s database', (k
 
   const requests = async (pathContains: string): Promise<Request[]> => {
     const answer = (await (await fetch(`${product.sandboxUrl}/_admin/requests`)).json()) as
-      | Request[]
-      | { requests: Request[] };
+      Request[] | { requests: Request[] };
     const log = Array.isArray(answer) ? answer : answer.requests;
     return log.filter((request) => request.path.includes(pathContains));
   };
@@ -52,7 +51,9 @@ describe.each(['embedded', 'postgres'])('the product on a fresh %s database', (k
   });
 
   it('lists what can be connected', async () => {
-    const { data } = await product.graphql('{ integrations { id name auth resources health connection { id } } }');
+    const { data } = await product.graphql(
+      '{ integrations { id name auth resources health connection { id } } }',
+    );
     expect(data.integrations).toContainEqual({
       id: 'quickbooks',
       name: 'QuickBooks Online',
@@ -65,7 +66,10 @@ describe.each(['embedded', 'postgres'])('the product on a fresh %s database', (k
 
   it('connects in the browser', async () => {
     const { data } = await product.graphql(connect, { returnTo: 'https://app.example.com/settings?tab=2' });
-    expect(data.connect).toMatchObject({ connection: { status: 'PENDING', externalId: null }, problem: null });
+    expect(data.connect).toMatchObject({
+      connection: { status: 'PENDING', externalId: null },
+      problem: null,
+    });
     id = data.connect.connection.id as string;
 
     const back = await visit(await consent(data.connect.authorizationUrl as string));
@@ -179,7 +183,8 @@ describe.each(['embedded', 'postgres'])('the product on a fresh %s database', (k
   it('has printed no token, code or state', async () => {
     const output = product.output();
     expect(output).toContain('"msg":"provider call"');
-    for (const secret of [/code=[^[\s"]/, /state=[^[\s"]/, /Bearer (?!<)\w/, /refresh_token=/]) expect(output).not.toMatch(secret);
+    for (const secret of [/code=[^[\s"]/, /state=[^[\s"]/, /Bearer (?!<)\w/, /refresh_token=/])
+      expect(output).not.toMatch(secret);
   });
 
   it('drains on SIGTERM and ends with 0', async () => {

@@ -53,7 +53,8 @@ describe('a gateway over this subgraph and accounts', () => {
         },
       ]),
     });
-    const accountsUrl = (await startStandaloneServer(accounts, { listen: { port: 0, host: '127.0.0.1' } })).url;
+    const accountsUrl = (await startStandaloneServer(accounts, { listen: { port: 0, host: '127.0.0.1' } }))
+      .url;
     const { supergraphSdl, errors } = composeServices([
       { name: 'accounts', url: accountsUrl, typeDefs: accountsTypes },
       { name: 'integrations', url: `${product.url}/graphql`, typeDefs: read('../schema.graphql') },
@@ -61,12 +62,20 @@ describe('a gateway over this subgraph and accounts', () => {
     if (!supergraphSdl) throw new Error(JSON.stringify(errors));
 
     class Forwarding extends RemoteGraphQLDataSource<{ authorization?: string }> {
-      override willSendRequest({ request, context }: Parameters<NonNullable<RemoteGraphQLDataSource<{ authorization?: string }>['willSendRequest']>>[0]): void {
+      override willSendRequest({
+        request,
+        context,
+      }: Parameters<
+        NonNullable<RemoteGraphQLDataSource<{ authorization?: string }>['willSendRequest']>
+      >[0]): void {
         if (context.authorization) request.http?.headers.set('authorization', context.authorization);
       }
     }
     gateway = new ApolloServer({
-      gateway: new ApolloGateway({ supergraphSdl, buildService: (service) => new Forwarding({ url: service.url! }) }),
+      gateway: new ApolloGateway({
+        supergraphSdl,
+        buildService: (service) => new Forwarding({ url: service.url! }),
+      }),
     });
     const started = await startStandaloneServer(gateway, {
       listen: { port: 0, host: '127.0.0.1' },
@@ -103,7 +112,10 @@ describe('a gateway over this subgraph and accounts', () => {
   });
 
   it('shows another account nothing of it', async () => {
-    const answer = await ask(`{ account(id: "acme") { name connections { status } } }`, await bearer('rival'));
+    const answer = await ask(
+      `{ account(id: "acme") { name connections { status } } }`,
+      await bearer('rival'),
+    );
     expect(answer).toEqual({ data: { account: { name: 'Account acme', connections: null } } });
   });
 

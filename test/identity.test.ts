@@ -74,9 +74,12 @@ describe('an identity by secret', () => {
     await expect(ask(await make())).rejects.toThrow(UnauthenticatedError);
   });
 
-  it.each(['Basic abc', 'Bearer', 'Bearer a b', 'x'])('is refused for the header %j', async (authorization) => {
-    await expect(resolve({ ...nothing, authorization })).rejects.toThrow(UnauthenticatedError);
-  });
+  it.each(['Basic abc', 'Bearer', 'Bearer a b', 'x'])(
+    'is refused for the header %j',
+    async (authorization) => {
+      await expect(resolve({ ...nothing, authorization })).rejects.toThrow(UnauthenticatedError);
+    },
+  );
 });
 
 describe('an identity by JWKS', () => {
@@ -113,7 +116,9 @@ describe('an identity by JWKS', () => {
       await signed('RS256', other.privateKey, 'k2'),
       await signed('HS256', new TextEncoder().encode(JSON.stringify(await exportJWK(keys.publicKey)))),
     ])
-      await expect(resolve({ ...nothing, authorization: `Bearer ${jwt}` })).rejects.toThrow(UnauthenticatedError);
+      await expect(resolve({ ...nothing, authorization: `Bearer ${jwt}` })).rejects.toThrow(
+        UnauthenticatedError,
+      );
   });
 
   it('does not take its own trouble for a bad token', async () => {
@@ -129,11 +134,14 @@ describe('an identity by JWKS', () => {
 describe('an identity in development', () => {
   const resolve = createResolveIdentity({ ...base, kind: 'development' }, systemClock);
 
-  it.each(['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1'])('believes the account header from %s', async (from) => {
-    const identity = await resolve({ ...nothing, accountHeader: 'demo', remoteAddress: from });
-    expect(identity).toMatchObject({ accountId: 'demo' });
-    expect(identity?.scopes).toContain('integrations:admin');
-  });
+  it.each(['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1'])(
+    'believes the account header from %s',
+    async (from) => {
+      const identity = await resolve({ ...nothing, accountHeader: 'demo', remoteAddress: from });
+      expect(identity).toMatchObject({ accountId: 'demo' });
+      expect(identity?.scopes).toContain('integrations:admin');
+    },
+  );
 
   it.each(['10.0.0.1', '192.168.1.1', '::ffff:10.0.0.1', '2001:db8::1', '128.0.0.1', 'localhost', undefined])(
     'refuses it from %s',

@@ -5,7 +5,10 @@ import { createLog } from '../src/log.ts';
 /** Twenty kinds of secret; none may be found in what was written, however it got there. */
 const canary = 'c4n4ry-8f2b91d7e6';
 
-function linesOf(write: (log: ReturnType<typeof createLog>) => void): { text: string; last: Record<string, unknown> } {
+function linesOf(write: (log: ReturnType<typeof createLog>) => void): {
+  text: string;
+  last: Record<string, unknown>;
+} {
   const lines: string[] = [];
   write(createLog('trace', { write: (line: string) => void lines.push(line) }));
   return { text: lines.join(''), last: JSON.parse(lines.at(-1) ?? '{}') as Record<string, unknown> };
@@ -47,9 +50,15 @@ describe('createLog', () => {
   });
 
   it('keeps what an operator needs', () => {
-    const cause = problem('RATE_LIMITED', 'Slow down.', new Date(0), { retryAfterSeconds: 60, requestId: 'tid-1' });
+    const cause = problem('RATE_LIMITED', 'Slow down.', new Date(0), {
+      retryAfterSeconds: 60,
+      requestId: 'tid-1',
+    });
     const { last } = linesOf((log) =>
-      log.warn({ connectionId: 'c1', attempts: 3, err: new IntegrationError(cause), at: new Date(0) }, 'call failed'),
+      log.warn(
+        { connectionId: 'c1', attempts: 3, err: new IntegrationError(cause), at: new Date(0) },
+        'call failed',
+      ),
     );
     expect(last).toMatchObject({
       level: 'warn',
@@ -57,7 +66,11 @@ describe('createLog', () => {
       connectionId: 'c1',
       attempts: 3,
       at: '1970-01-01T00:00:00.000Z',
-      err: { type: 'IntegrationError', message: 'Slow down.', problem: { code: 'RATE_LIMITED', retryAfterSeconds: 60, requestId: 'tid-1' } },
+      err: {
+        type: 'IntegrationError',
+        message: 'Slow down.',
+        problem: { code: 'RATE_LIMITED', retryAfterSeconds: 60, requestId: 'tid-1' },
+      },
     });
   });
 

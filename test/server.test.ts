@@ -7,10 +7,14 @@ const secret = 'a shared secret of at least thirty-two bytes';
 const list = '{ connections { id } }';
 
 const bearer = async (claims: Record<string, unknown> = {}, seconds = 300, key = secret) => {
-  const token = await new SignJWT({ account_id: 'acme', scope: 'integrations:read', ...claims })
+  const usual = {
+    account_id: 'acme',
+    scope: 'integrations:read',
+    iss: 'https://id.example.com',
+    aud: 'integrations',
+  };
+  const token = await new SignJWT({ ...usual, ...claims })
     .setProtectedHeader({ alg: 'HS256' })
-    .setIssuer('https://id.example.com')
-    .setAudience('integrations')
     .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
     .sign(new TextEncoder().encode(key));
   return { authorization: `Bearer ${token}` };
@@ -46,13 +50,20 @@ describe('the HTTP edge', () => {
     ['an account header instead of a token', async () => ({ ...proof, 'x-account-id': 'acme' })],
     ['an expired token', async () => ({ ...proof, ...(await bearer({}, -3_600)) })],
     ['a token of another key', async () => ({ ...proof, ...(await bearer({}, 300, 'x'.repeat(40))) })],
-    ['a token of another issuer', async () => ({ ...proof, ...(await bearer({ iss: 'https://evil.test' })) })],
+    [
+      'a token of another issuer',
+      async () => ({ ...proof, ...(await bearer({ iss: 'https://evil.test' })) }),
+    ],
     ['a token for another audience', async () => ({ ...proof, ...(await bearer({ aud: 'billing' })) })],
     ['a token without an account', async () => ({ ...proof, ...(await bearer({ account_id: undefined })) })],
     ['no router proof', async () => bearer()],
     ['a wrong router proof', async () => ({ 'x-router-secret': 'ne', ...(await bearer()) })],
   ])('executes nothing for %s', async (_, headers) => {
-    for (const query of [list, '{ _entities(representations: []) { __typename } }', '{ integrations { id } }']) {
+    for (const query of [
+      list,
+      '{ _entities(representations: []) { __typename } }',
+      '{ integrations { id } }',
+    ]) {
       const answer = await product.graphql(query, {}, (await headers()) as Record<string, string>);
       expect(answer.status).toBe(401);
       expect(answer.data ?? null).toBeNull();
@@ -111,13 +122,21 @@ describe('the HTTP edge', () => {
     expect(answer.status).toBe(400);
   });
 
-  it.each(['/nothing', '/oauth/nosuch/callback?state=x', '/oauth/quickbooks'])('knows no %s', async (path) => {
-    expect((await fetch(product.url + path)).status).toBe(404);
-  });
+  it.each(['/nothing', '/oauth/nosuch/callback?state=x', '/oauth/quickbooks'])(
+    'knows no %s',
+    async (path) => {
+      expect((await fetch(product.url + path)).status).toBe(404);
+    },
+  );
 
   it('shows a page for a callback that has nowhere to return to, with nothing of its query', async () => {
     const canary = '<script>alert(1)</script>';
-    const query = new URLSearchParams({ state: 'x'.repeat(43), code: canary, error_description: canary, realmId: '1' });
+    const query = new URLSearchParams({
+      state: 'x'.repeat(43),
+      code: canary,
+      error_description: canary,
+      realmId: '1',
+    });
     const answer = await fetch(`${product.url}/oauth/quickbooks/callback?${query}`);
     const page = await answer.text();
     expect(answer.status).toBe(400);
@@ -157,7 +176,11 @@ describe('a start that cannot succeed', () => {
   it.each([
     ['a setting', { PORT: 'x' }, /^PORT must be/],
     ['the keys', { ENCRYPTION_KEYS: 'a:short' }, /^ENCRYPTION_KEYS/],
-    ['an unreachable database', { DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x' }, /^DATABASE_URL.*127\.0\.0\.1:1/],
+    [
+      'an unreachable database',
+      { DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x' },
+      /^DATABASE_URL.*127\.0\.0\.1:1/,
+    ],
     ['production without its settings', { NODE_ENV: 'production' }, /^production needs/],
   ])('says in one line what is wrong with %s, and ends with 1', async (_, settings, line) => {
     const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: '/nonexistent/never', ...settings });
@@ -179,19 +202,23 @@ describe('a start that cannot succeed', () => {
 
   it('says which port is in use', async () => {
     const product = await startProduct();
-    const second = runMain({ PORT: new URL(product.url).port, SANDBOX_PORT: '0', DATA_DIR: `${product.dataDir}/b` });
+    const second = runMain({
+      PORT: new URL(product.url).port,
+      SANDBOX_PORT: '0',
+      DATA_DIR: `${product.dataDir}/b`,
+    });
     expect(await second.exited).toBe(1);
     expect(second.output()).toMatch(/PORT \d+ is in use/);
     await product.stop();
     await product.remove();
   });
 
-  it.each([['--help', 0, /npm start/], ['nonsense', 1, /there is no command nonsense/]])(
-    'explains itself on %s',
-    async (argument, code, text) => {
-      const child = runMain({}, [argument]);
-      expect(await child.exited).toBe(code);
-      expect(child.output()).toMatch(text);
-    },
-  );
+  it.each([
+    ['--help', 0, /npm start/],
+    ['nonsense', 1, /there is no command nonsense/],
+  ])('explains itself on %s', async (argument, code, text) => {
+    const child = runMain({}, [argument]);
+    expect(await child.exited).toBe(code);
+    expect(child.output()).toMatch(text);
+  });
 });

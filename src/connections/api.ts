@@ -77,7 +77,10 @@ export function createConnectionApi(deps: {
       idempotent: request.method === 'GET',
       classify: configured.provider.classify,
       async request() {
-        return { ...request, headers: { ...request.headers, authorization: `Bearer ${await authorization.bearer()}` } };
+        return {
+          ...request,
+          headers: { ...request.headers, authorization: `Bearer ${await authorization.bearer()}` },
+        };
       },
       ...(authorization.renew && { reauthenticate: authorization.renew }),
     });
@@ -111,7 +114,8 @@ export function createConnectionApi(deps: {
   const usable = (connection: Connection): ConfiguredProvider => {
     const configured = catalog.find(connection.integrationId);
     const now = new Date(clock.now());
-    if (!configured) return fail('NOT_CONFIGURED', `The integration ${connection.integrationId} is not set up.`, now);
+    if (!configured)
+      return fail('NOT_CONFIGURED', `The integration ${connection.integrationId} is not set up.`, now);
     if (connection.status === 'NEEDS_REAUTHORIZATION')
       return fail('REAUTHORIZATION_REQUIRED', `${configured.provider.name} has to be authorized again.`, now);
     if (connection.status !== 'ACTIVE') return fail('NOT_CONNECTED', 'The connection is not active.', now);

@@ -54,7 +54,8 @@ export async function listConnections(
 ): Promise<Connection[]> {
   let query = selectConnections(db, accountId).orderBy('c.created_at', 'desc').orderBy('c.id');
   if (filter.integrationId !== undefined) query = query.where('c.integration_id', '=', filter.integrationId);
-  if (filter.status) query = query.where('c.status', '=', sql<ConnectionStatus>`any(${[...filter.status]}::text[])`);
+  if (filter.status)
+    query = query.where('c.status', '=', sql<ConnectionStatus>`any(${[...filter.status]}::text[])`);
   return (await query.execute()).map((row) => connectionOf(row, clock));
 }
 
@@ -115,7 +116,11 @@ function connectionOf(row: Row, clock: Clock): Connection {
 function expired(row: Row, clock: Clock): IntegrationProblem | undefined {
   if (row.status !== 'PENDING' || row.authorize_by === null || row.authorize_by.getTime() > clock.now())
     return undefined;
-  return problem('AUTHORIZATION_EXPIRED', 'Nobody completed the authorization: connect again.', row.authorize_by);
+  return problem(
+    'AUTHORIZATION_EXPIRED',
+    'Nobody completed the authorization: connect again.',
+    row.authorize_by,
+  );
 }
 
 export function fromStored(stored: StoredProblem | null): IntegrationProblem | null {

@@ -129,12 +129,18 @@ export function createConnections(deps: {
     if (request.withCredentials)
       fail('INVALID_INPUT', `${provider.name} is authorized in the browser: leave credentials out.`, now());
     if (!credentials)
-      fail('NOT_CONFIGURED', `${provider.name} is not set up here: its client id and secret are missing.`, now());
+      fail(
+        'NOT_CONFIGURED',
+        `${provider.name} is not set up here: its client id and secret are missing.`,
+        now(),
+      );
     const scopes = [...new Set([...provider.oauth.scopes, ...(request.scopes ?? [])])];
     const malformed = scopes.find((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope));
-    if (malformed !== undefined) fail('INVALID_INPUT', `scopes: ${JSON.stringify(malformed)} is not a scope.`, now());
+    if (malformed !== undefined)
+      fail('INVALID_INPUT', `scopes: ${JSON.stringify(malformed)} is not a scope.`, now());
     const { publicUrl, returnToOrigins } = addresses;
-    const returnTo = request.returnTo == null ? null : allowedReturnTo(request.returnTo, publicUrl, returnToOrigins);
+    const returnTo =
+      request.returnTo == null ? null : allowedReturnTo(request.returnTo, publicUrl, returnToOrigins);
     if (returnTo === undefined)
       return fail('INVALID_INPUT', 'returnTo: its origin is not on the list (RETURN_TO_ORIGINS).', now());
     return { scopes, returnTo };
@@ -215,7 +221,8 @@ export function createConnections(deps: {
   const refreshNow = async (connection: Connection): Promise<IntegrationProblem | null> => {
     if (connection.status === 'NEEDS_REAUTHORIZATION')
       return problem('REAUTHORIZATION_REQUIRED', 'The connection has to be authorized again.', now());
-    if (connection.status !== 'ACTIVE') return problem('NOT_CONNECTED', 'The connection is not active.', now());
+    if (connection.status !== 'ACTIVE')
+      return problem('NOT_CONNECTED', 'The connection is not active.', now());
     try {
       await tokens.refresh(connection);
       await health.refreshed(connection);
@@ -272,7 +279,11 @@ export function createConnections(deps: {
       });
       const connection = await find(accountId, begun.id);
       if (begun.round) return { connection, ...begun.round, problem: null };
-      const cause = problem('ALREADY_CONNECTED', 'The integration is connected. Disconnect first to change it.', now());
+      const cause = problem(
+        'ALREADY_CONNECTED',
+        'The integration is connected. Disconnect first to change it.',
+        now(),
+      );
       return { ...nothing, connection, problem: cause };
     },
 
@@ -305,7 +316,8 @@ export function createConnections(deps: {
       if (!before) return { connection: null, problem: notFound(now()), revocation: 'NOT_SUPPORTED' };
       const revocationId = await end(before);
       let revocation: RevocationOutcome;
-      if (revocationId !== undefined) revocation = await revocations.attempt(accountId, revocationId, revokeWithinMs);
+      if (revocationId !== undefined)
+        revocation = await revocations.attempt(accountId, revocationId, revokeWithinMs);
       else if (await revocations.isPending(before)) revocation = 'PENDING';
       else revocation = before.status === 'DISCONNECTED' && before.connectedAt ? 'REVOKED' : 'NOT_SUPPORTED';
       return { connection: await find(accountId, id), problem: null, revocation };

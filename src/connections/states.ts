@@ -43,7 +43,13 @@ export async function change(
     .where('account_id', '=', ref.accountId)
     .where('id', '=', ref.id)
     .execute();
-  await announce(trx, clock, { ...ref, generation: columns.generation ?? ref.generation }, columns.problem, source);
+  await announce(
+    trx,
+    clock,
+    { ...ref, generation: columns.generation ?? ref.generation },
+    columns.problem,
+    source,
+  );
 }
 
 export async function announce(
@@ -126,11 +132,13 @@ export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
         'any',
       ),
     troubled: (connection, cause) => guarded(connection, { problem: toStored(cause) }, 'any'),
-    refreshed: (connection) => guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'any'),
+    refreshed: (connection) =>
+      guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'any'),
     async proved(connection) {
       if (connection.problem)
         await guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'with problem');
-      else if ((connection.checkedAt?.getTime() ?? 0) < clock.now() - checkedEveryMs) await checked.load(connection);
+      else if ((connection.checkedAt?.getTime() ?? 0) < clock.now() - checkedEveryMs)
+        await checked.load(connection);
     },
   };
 }

@@ -88,7 +88,8 @@ export async function listEvents(
     ) e
     order by e.sequence`.execute(db);
   const byConnection = Map.groupBy(rows.map(eventOf), (event) => event.connectionId);
-  const page = (id: string) => pageOf(byConnection.get(id) ?? [], request, (event) => decodeCursor(event.cursor)!);
+  const page = (id: string) =>
+    pageOf(byConnection.get(id) ?? [], request, (event) => decodeCursor(event.cursor)!);
   return new Map(connectionIds.map((id) => [id, page(id)]));
 }
 

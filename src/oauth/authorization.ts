@@ -81,21 +81,34 @@ export function createAuthorizations(deps: {
       .where('state_hash', '=', hashState(state))
       .executeTakeFirst();
     if (!row)
-      return failed(problem('INVALID_INPUT', 'This link is not one of ours: start the connection again.', now));
+      return failed(
+        problem('INVALID_INPUT', 'This link is not one of ours: start the connection again.', now),
+      );
     if (row.integration_id !== integrationId)
       return failed(problem('INVALID_INPUT', 'This link belongs to another integration.', now), row);
     return failed(
-      problem('AUTHORIZATION_EXPIRED', 'This link has expired or was already used: start the connection again.', now),
+      problem(
+        'AUTHORIZATION_EXPIRED',
+        'This link has expired or was already used: start the connection again.',
+        now,
+      ),
       row,
     );
   };
 
-  const exchange = async (row: AuthorizationRow, code: string, { provider }: ConfiguredProvider): Promise<TokenSet> => {
+  const exchange = async (
+    row: AuthorizationRow,
+    code: string,
+    { provider }: ConfiguredProvider,
+  ): Promise<TokenSet> => {
     const ref = refOf(row);
     let codeVerifier: string | undefined;
     if (row.code_verifier_encrypted) {
       try {
-        codeVerifier = (await keys.opener(db, row.account_id))(verifierPlace(ref), row.code_verifier_encrypted);
+        codeVerifier = (await keys.opener(db, row.account_id))(
+          verifierPlace(ref),
+          row.code_verifier_encrypted,
+        );
       } catch (error) {
         if (!(error instanceof UnsealError)) throw error;
         log.error({ connectionId: ref.id, reason: error.code }, 'a code verifier does not open');
@@ -194,7 +207,12 @@ export function createAuthorizations(deps: {
         );
       try {
         const tokens = await exchange(row, parameters.code, target);
-        return { kind: 'granted', authorization: authorizationOf(row), tokens, externalId: parameters.externalId };
+        return {
+          kind: 'granted',
+          authorization: authorizationOf(row),
+          tokens,
+          externalId: parameters.externalId,
+        };
       } catch (error) {
         return failed(problemOf(error), row, true);
       }
@@ -217,4 +235,5 @@ function authorizationOf(row: AuthorizationRow): Authorization {
   return { ...refOf(row), userId: row.user_id, returnTo: row.return_to, scopes: row.scopes };
 }
 
-const verifierPlace = (ref: ConnectionRef) => sealedPlace(ref, 'oauth_authorizations', 'code_verifier_encrypted');
+const verifierPlace = (ref: ConnectionRef) =>
+  sealedPlace(ref, 'oauth_authorizations', 'code_verifier_encrypted');

@@ -52,9 +52,16 @@ export function createRevocations(deps: {
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
       if (error.code === 'KEY_UNAVAILABLE') fail('NOT_CONFIGURED', error.message, new Date(clock.now()));
-      log.error({ connectionId: ref.id, reason: error.code }, 'a token that does not open cannot be revoked: given up');
+      log.error(
+        { connectionId: ref.id, reason: error.code },
+        'a token that does not open cannot be revoked: given up',
+      );
     }
-    await db.deleteFrom('token_revocations').where('account_id', '=', accountId).where('id', '=', id).execute();
+    await db
+      .deleteFrom('token_revocations')
+      .where('account_id', '=', accountId)
+      .where('id', '=', id)
+      .execute();
   };
 
   return {
@@ -71,7 +78,12 @@ export function createRevocations(deps: {
           token_encrypted: seal(place(ref), token),
         })
         .execute();
-      await jobs.send(trx, queue, { accountId: ref.accountId, id }, { startAfter: new Date(clock.now() + firstRetryMs) });
+      await jobs.send(
+        trx,
+        queue,
+        { accountId: ref.accountId, id },
+        { startAfter: new Date(clock.now() + firstRetryMs) },
+      );
       return id;
     },
 
@@ -81,7 +93,10 @@ export function createRevocations(deps: {
         return 'REVOKED';
       } catch (error) {
         if (!(error instanceof IntegrationError)) throw error;
-        log.warn({ revocationId: id, problem: error.problem }, 'the provider has not revoked yet; trying again later');
+        log.warn(
+          { revocationId: id, problem: error.problem },
+          'the provider has not revoked yet; trying again later',
+        );
         return 'PENDING';
       }
     },

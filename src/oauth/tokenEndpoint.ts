@@ -84,7 +84,11 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
         target,
         codeExchangeRequest(endpoints, provider.oauth, credentials, { code, redirectUri, codeVerifier }),
         (response, sentAtMs) =>
-          processTokenResponse(response, provider.oauth, { requestedScopes: scopes, sentAtMs, purpose: 'exchange' }),
+          processTokenResponse(response, provider.oauth, {
+            requestedScopes: scopes,
+            sentAtMs,
+            purpose: 'exchange',
+          }),
         false,
       );
     },
@@ -95,7 +99,11 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
         target,
         refreshRequest(endpoints, provider.oauth, credentials, refreshToken),
         (response, sentAtMs) =>
-          processTokenResponse(response, provider.oauth, { requestedScopes: scopes, sentAtMs, purpose: 'refresh' }),
+          processTokenResponse(response, provider.oauth, {
+            requestedScopes: scopes,
+            sentAtMs,
+            purpose: 'refresh',
+          }),
         false,
       );
     },

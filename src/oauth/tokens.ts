@@ -84,7 +84,10 @@ export function createTokens(deps: {
       return open(placeOf(ref, column), sealed);
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
-      log.error({ connectionId: ref.id, column, reason: error.code, err: error }, 'a stored secret does not open');
+      log.error(
+        { connectionId: ref.id, column, reason: error.code, err: error },
+        'a stored secret does not open',
+      );
       return fail(
         'REAUTHORIZATION_REQUIRED',
         'The stored authorization can no longer be read: connect again.',
@@ -131,13 +134,18 @@ export function createTokens(deps: {
     for (let attempt = 1; ; attempt++) {
       const { row, open } = current;
       if (row.refresh_token_encrypted === null)
-        fail('REAUTHORIZATION_REQUIRED', 'The provider gave no refresh token: connect again.', new Date(clock.now()));
+        fail(
+          'REAUTHORIZATION_REQUIRED',
+          'The provider gave no refresh token: connect again.',
+          new Date(clock.now()),
+        );
       const refreshToken = unseal(ref, open, 'refresh_token_encrypted', row.refresh_token_encrypted);
       try {
         const set = await endpoint.refresh(ref.integrationId, refreshToken, row.scopes);
         return await replace(ref, row, set);
       } catch (error) {
-        const refused = error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED';
+        const refused =
+          error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED';
         if (!refused || attempt > 1) throw error;
         // Another process may have rotated the token between our read and the provider's answer.
         current = await load(ref);
@@ -171,7 +179,7 @@ export function createTokens(deps: {
           return token;
         },
         (error: unknown) => {
-          if (error instanceof IntegrationError && error.problem.retryable)
+          if (error instanceof IntegrationError && !isFinal(error))
             failures.set(key, { until: clock.monotonic() + coolDownMs, problem: error.problem });
           throw error;
         },
@@ -212,8 +220,7 @@ export function createTokens(deps: {
       try {
         return await fly(ref, row.version);
       } catch (error) {
-        const transient = error instanceof IntegrationError && error.problem.retryable;
-        if (transient && valid) return opened(ref, found);
+        if (valid && error instanceof IntegrationError && !isFinal(error)) return opened(ref, found);
         throw error;
       }
     },
@@ -238,11 +245,19 @@ export function createTokens(deps: {
         return await revocations.keep(trx, ref, token);
       } catch (error) {
         if (!(error instanceof UnsealError)) throw error;
-        log.warn({ connectionId: ref.id, reason: error.code }, 'a token that does not open cannot be revoked');
+        log.warn(
+          { connectionId: ref.id, reason: error.code },
+          'a token that does not open cannot be revoked',
+        );
         return undefined;
       }
     },
   };
+}
+
+/** Whether the stored token is of no further use. Anything else leaves it good until it runs out. */
+function isFinal({ problem: { code } }: IntegrationError): boolean {
+  return code === 'REAUTHORIZATION_REQUIRED' || code === 'NOT_CONNECTED';
 }
 
 type SealedColumn = 'access_token_encrypted' | 'refresh_token_encrypted';

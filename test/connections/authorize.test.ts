@@ -39,7 +39,9 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
       code_challenge_method: 'S256',
     });
     expect(Buffer.from(state, 'base64url')).toHaveLength(32);
-    const stored = JSON.stringify((await rows()).states.map((row) => [row.state_hash.toString('latin1'), row]));
+    const stored = JSON.stringify(
+      (await rows()).states.map((row) => [row.state_hash.toString('latin1'), row]),
+    );
     expect(stored).not.toContain(state);
     expect((await only()).status).toBe('PENDING');
   });
@@ -47,7 +49,9 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
   it('stores tokens that only their own place opens, and no plain one anywhere', async () => {
     await product.connected('acme');
     const { tokens } = await rows();
-    expect(tokens).toMatchObject([{ account_id: 'acme', provider: 'quickbooks', external_id: mainRealmId, version: 1 }]);
+    expect(tokens).toMatchObject([
+      { account_id: 'acme', provider: 'quickbooks', external_id: mainRealmId, version: 1 },
+    ]);
     expect(tokens[0]?.access_token_encrypted.length).toBeGreaterThan(45);
     expect(await product.requests('companyinfo')).toHaveLength(1);
   });
@@ -65,9 +69,15 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
 
   it('reports a denial, and lets the person try again on the same connection', async () => {
     const location = await consent(await product.authorizationUrl('acme', { returnTo }), {}, /cancel/i);
-    expect(await product.callback(location)).toMatchObject({ returnTo, problem: { code: 'AUTHORIZATION_DENIED' } });
+    expect(await product.callback(location)).toMatchObject({
+      returnTo,
+      problem: { code: 'AUTHORIZATION_DENIED' },
+    });
     const denied = await only();
-    expect(denied).toMatchObject({ status: 'PENDING', problem: { code: 'AUTHORIZATION_DENIED', actor: 'USER' } });
+    expect(denied).toMatchObject({
+      status: 'PENDING',
+      problem: { code: 'AUTHORIZATION_DENIED', actor: 'USER' },
+    });
     expect((await product.connected('acme')).id).toBe(denied.id);
     expect(await only()).toMatchObject({ status: 'ACTIVE', problem: null });
   });
@@ -76,7 +86,10 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     const location = await consent(await product.authorizationUrl('acme', { returnTo }));
     product.clock.shift(10 * minute + 1);
     expect(await only()).toMatchObject({ status: 'PENDING', problem: { code: 'AUTHORIZATION_EXPIRED' } });
-    expect(await product.callback(location)).toMatchObject({ returnTo, problem: { code: 'AUTHORIZATION_EXPIRED' } });
+    expect(await product.callback(location)).toMatchObject({
+      returnTo,
+      problem: { code: 'AUTHORIZATION_EXPIRED' },
+    });
     expect(await tokenRequests()).toBe(0);
     expect((await rows()).tokens).toEqual([]);
   });
@@ -110,17 +123,24 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
   });
 
   it('does not believe a realm that the token does not belong to', async () => {
-    const location = edited(await consent(await product.authorizationUrl('acme'), { realmId: mainRealmId }), (query) =>
-      query.set('realmId', otherRealmId),
+    const location = edited(
+      await consent(await product.authorizationUrl('acme'), { realmId: mainRealmId }),
+      (query) => query.set('realmId', otherRealmId),
     );
     const answer = await product.callback(location);
     expect(answer.problem?.code).toBe('FORBIDDEN');
-    expect(await only()).toMatchObject({ status: 'PENDING', externalId: null, problem: { code: 'FORBIDDEN' } });
+    expect(await only()).toMatchObject({
+      status: 'PENDING',
+      externalId: null,
+      problem: { code: 'FORBIDDEN' },
+    });
     expect((await rows()).tokens).toEqual([]);
   });
 
   it('refuses a code that the provider does not know', async () => {
-    const location = edited(await consent(await product.authorizationUrl('acme')), (query) => query.set('code', 'AB1'));
+    const location = edited(await consent(await product.authorizationUrl('acme')), (query) =>
+      query.set('code', 'AB1'),
+    );
     expect(await product.callback(location)).toMatchObject({ problem: { code: 'AUTHORIZATION_EXPIRED' } });
     expect((await only()).problem?.code).toBe('AUTHORIZATION_EXPIRED');
   });
@@ -157,8 +177,16 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
   });
 
   it.each([
-    ['a failing token endpoint', { status: 503, match: { pathContains: '/tokens/bearer' } }, 'PROVIDER_ERROR'],
-    ['a token that is cut off', { malformed: true, match: { pathContains: '/tokens/bearer' } }, 'PROVIDER_ERROR'],
+    [
+      'a failing token endpoint',
+      { status: 503, match: { pathContains: '/tokens/bearer' } },
+      'PROVIDER_ERROR',
+    ],
+    [
+      'a token that is cut off',
+      { malformed: true, match: { pathContains: '/tokens/bearer' } },
+      'PROVIDER_ERROR',
+    ],
     ['a lost answer', { drop: true, match: { pathContains: '/tokens/bearer' } }, 'NETWORK_ERROR'],
     ['a silent token endpoint', { delayMs: 5_000, match: { pathContains: '/tokens/bearer' } }, 'TIMEOUT'],
   ])('sends a code once only, even for %s', async (_, fault, code) => {
@@ -190,7 +218,13 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     [{ scopes: [''] }, 'INVALID_INPUT'],
     [{ withCredentials: true }, 'INVALID_INPUT'],
   ])('refuses %o and writes nothing', async (more, code) => {
-    const request = { accountId: 'acme', userId: null, integrationId: 'quickbooks', withCredentials: false, ...more };
+    const request = {
+      accountId: 'acme',
+      userId: null,
+      integrationId: 'quickbooks',
+      withCredentials: false,
+      ...more,
+    };
     const answer = await product.connections.connect(request);
     expect(answer).toMatchObject({ connection: null, authorizationUrl: null, problem: { code } });
     expect(await product.connections.list('acme')).toEqual([]);

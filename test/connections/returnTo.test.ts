@@ -3,7 +3,8 @@ import { allowedReturnTo } from '../../src/connections/returnTo.ts';
 
 const publicUrl = 'https://integrations.example.com';
 const origins = ['https://app.example.com', 'http://localhost:3000'];
-const allowed = (returnTo: string, list: readonly string[] = origins) => allowedReturnTo(returnTo, publicUrl, list);
+const allowed = (returnTo: string, list: readonly string[] = origins) =>
+  allowedReturnTo(returnTo, publicUrl, list);
 
 describe('allowedReturnTo', () => {
   it.each([
@@ -67,6 +68,8 @@ describe('allowedReturnTo', () => {
   ])('refuses %j, or keeps it on the list', (returnTo) => {
     const href = allowed(returnTo, [...origins, publicUrl]);
     if (href !== undefined) expect([...origins, publicUrl]).toContain(new URL(href).origin);
-    expect(allowed(returnTo)).toSatisfy((end: string | undefined) => end === undefined || origins.includes(new URL(end).origin));
+    expect(allowed(returnTo)).toSatisfy(
+      (end: string | undefined) => end === undefined || origins.includes(new URL(end).origin),
+    );
   });
 });

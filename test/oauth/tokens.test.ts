@@ -21,7 +21,8 @@ describe.each(databaseKinds)('the tokens of a connection, %s', (_kind, open) => 
   const profile = async () => product.api.profile(await present(), patience());
   const tokenRequests = async () => (await product.requests('/tokens/bearer')).length;
   const row = () => product.db.selectFrom('oauth_tokens').selectAll().executeTakeFirstOrThrow();
-  const failToken = (fault: object) => product.admin('POST', 'faults', { count: 50, match: { pathContains: '/tokens/bearer' }, ...fault });
+  const failToken = (fault: object) =>
+    product.admin('POST', 'faults', { count: 50, match: { pathContains: '/tokens/bearer' }, ...fault });
 
   it('are used as they are while they are young', async () => {
     product.clock.shift(44 * minute);
@@ -99,7 +100,11 @@ describe.each(databaseKinds)('the tokens of a connection, %s', (_kind, open) => 
     const asked = (await product.requests('/')).length;
     await expect(product.api.profile(dead, patience())).rejects.toThrow();
     expect((await product.requests('/')).length).toBe(asked);
-    const events = await product.db.selectFrom('sync_events').select(['source', 'problem']).orderBy('sequence').execute();
+    const events = await product.db
+      .selectFrom('sync_events')
+      .select(['source', 'problem'])
+      .orderBy('sequence')
+      .execute();
     expect(events.filter((event) => event.source === 'SYSTEM')).toMatchObject([
       { problem: { code: 'REAUTHORIZATION_REQUIRED' } },
     ]);
@@ -163,7 +168,9 @@ describe.each(databaseKinds)('the tokens of a connection, %s', (_kind, open) => 
       (await import('kysely')).sql`update pgboss.job set start_after = now()`.compile(product.db),
     );
     await expect
-      .poll(async () => (await product.connections.disconnect('acme', connection.id)).revocation, { timeout: 15_000 })
+      .poll(async () => (await product.connections.disconnect('acme', connection.id)).revocation, {
+        timeout: 15_000,
+      })
       .toBe('REVOKED');
     expect((await product.requests('/revoke')).at(-1)).toMatchObject({ status: 200 });
   });

@@ -10,14 +10,13 @@ describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
   let foreign: string;
   beforeAll(async () => {
     product = await openCore(open, { poolSize: 2 });
-    await product.admin('PUT', 'settings', { rateLimits: false });
     own = (await product.connected('acme')).id;
     foreign = (await product.connected('rival')).id;
   });
   afterAll(() => product.close());
 
   const entity = (typename: string, fields: string) =>
-    `query ($id: ID!, $key: [_Any!]!) { _entities(representations: $key) { ... on ${typename} { ${fields} } } }`;
+    `query ($key: [_Any!]!) { _entities(representations: $key) { ... on ${typename} { ${fields} } } }`;
   const input = (name: string, more = '') =>
     `mutation ($id: ID!) { ${name}(input: { connectionId: $id ${more} }) { problem { code message actor } } }`;
 
@@ -41,19 +40,28 @@ describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
     ['setWebhookSecret', input('setWebhookSecret', ', secret: "x"')],
   ];
 
-  it.each(operations)('cannot tell a foreign connection from an unknown one by %s', async (_, source, key) => {
-    const ask = async (id: string) =>
-      JSON.stringify(await product.query(source, { id, ...(key && { key: [key(id)] }) }, 'acme')).replaceAll(id, '<id>');
-    const answer = await ask(foreign);
-    expect(answer).toBe(await ask(unknown));
-    expect(answer).toBe(await ask('not-a-uuid'));
-    expect(answer).toBe(await ask("' or true --"));
-    expect((await product.connections.find('rival', [foreign])).get(foreign)?.status).toBe('ACTIVE');
-  });
+  it.each(operations)(
+    'cannot tell a foreign connection from an unknown one by %s',
+    async (_, source, key) => {
+      const ask = async (id: string) =>
+        JSON.stringify(
+          await product.query(source, { id, ...(key && { key: [key(id)] }) }, 'acme'),
+        ).replaceAll(id, '<id>');
+      const answer = await ask(foreign);
+      expect(answer).toBe(await ask(unknown));
+      expect(answer).toBe(await ask('not-a-uuid'));
+      expect(answer).toBe(await ask("' or true --"));
+      expect((await product.connections.find('rival', [foreign])).get(foreign)?.status).toBe('ACTIVE');
+    },
+  );
 
   it('see their own by the same operations', async () => {
     for (const [, source, key] of operations.slice(0, 4)) {
-      const { data, errors } = await product.query(source, { id: own, ...(key && { key: [key(own)] }) }, 'acme');
+      const { data, errors } = await product.query(
+        source,
+        { id: own, ...(key && { key: [key(own)] }) },
+        'acme',
+      );
       expect(errors).toBeUndefined();
       expect(JSON.stringify(data)).toContain(own);
     }
@@ -61,8 +69,11 @@ describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
 
   it('show nothing of another account as an entity', async () => {
     const source = entity('Account', 'id connections { id } connection(integrationId: "quickbooks") { id }');
-    const ask = (id: string) => product.query(source, { id: '', key: [{ __typename: 'Account', id }] }, 'acme');
-    expect(await ask('rival')).toEqual({ data: { _entities: [{ id: 'rival', connections: null, connection: null }] } });
+    const ask = (id: string) =>
+      product.query(source, { id: '', key: [{ __typename: 'Account', id }] }, 'acme');
+    expect(await ask('rival')).toEqual({
+      data: { _entities: [{ id: 'rival', connections: null, connection: null }] },
+    });
     expect((await ask('acme')).data).toEqual({
       _entities: [{ id: 'acme', connections: [{ id: own }], connection: { id: own } }],
     });

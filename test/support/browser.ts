@@ -27,7 +27,8 @@ export async function consent(
   button: RegExp = /connect/i,
 ): Promise<string> {
   const page = await visit(authorizationUrl);
-  if (page.status !== 200) throw new Error(`the consent page answered ${page.status}: ${page.body.slice(0, 300)}`);
+  if (page.status !== 200)
+    throw new Error(`the consent page answered ${page.status}: ${page.body.slice(0, 300)}`);
   const form = /<form[^>]*>[\s\S]*<\/form>/i.exec(page.body)?.[0];
   if (!form) throw new Error('the consent page has no form');
   const fields = new URLSearchParams();
@@ -41,7 +42,8 @@ export async function consent(
     if (tag) fields.set(name!, attribute(/<option[^>]*>/.exec(options!)![0], 'value') ?? '');
   for (const [tag, text] of form.matchAll(/<button[^>]*>([\s\S]*?)<\/button>/gi)) {
     const name = attribute(tag, 'name');
-    if (name && button.test(`${attribute(tag, 'value') ?? ''} ${text}`)) fields.set(name, attribute(tag, 'value') ?? '');
+    if (name && button.test(`${attribute(tag, 'value') ?? ''} ${text}`))
+      fields.set(name, attribute(tag, 'value') ?? '');
   }
   for (const [name, value] of Object.entries(choose)) fields.set(name, value);
   const action = new URL(attribute(form, 'action') ?? '', authorizationUrl);
@@ -52,5 +54,10 @@ export async function consent(
 
 function attribute(tag: string, name: string): string | undefined {
   const value = new RegExp(`\\s${name}="([^"]*)"`).exec(tag)?.[1];
-  return value?.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code))).replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+  return value
+    ?.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
+    .replaceAll('&quot;', '"')
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&amp;', '&');
 }

@@ -45,10 +45,13 @@ export interface TestCore extends Core {
   statements: string[];
   logs(): string;
   /** Connects the account in the browser; the main company unless `fields` choose another. */
-  connected(accountId: string, fields?: Record<string, string>): Promise<Connection>;
+  connected(accountId: string, fields?: Record<string, string>, integrationId?: string): Promise<Connection>;
   authorizationUrl(accountId: string, more?: object): Promise<string>;
   /** Follows a redirect back to us; `integrationId` as in its path. */
-  callback(location: string, integrationId?: string): ReturnType<Core['connections']['completeAuthorization']>;
+  callback(
+    location: string,
+    integrationId?: string,
+  ): ReturnType<Core['connections']['completeAuthorization']>;
   query(source: string, variables?: Record<string, unknown>, accountId?: string): Promise<ExecutionResult>;
   requests(pathContains: string): Promise<LoggedRequest[]>;
   admin(method: string, path: string, body?: unknown): Promise<void>;
@@ -63,7 +66,13 @@ export const identityOf = (accountId: string): Identity => ({ accountId, userId:
 
 export async function openCore(
   open: OpenTestDatabase,
-  settings: { requestTimeoutMs?: number; interactiveDeadlineMs?: number; encryptionKeys?: string; poolSize?: number } = {},
+  settings: {
+    requestTimeoutMs?: number;
+    encryptionKeys?: string;
+    poolSize?: number;
+    /** More integrations that are QuickBooks under another id: an account has one live connection to each. */
+    alsoKnownAs?: readonly string[];
+  } = {},
 ): Promise<TestCore> {
   let shifted = 0;
   const clock: ShiftedClock = {
@@ -85,23 +94,26 @@ export async function openCore(
     retry: { baseMs: 10, capMs: 50, attempts: 3 },
     queue: { perBucket: 1_000, total: 10_000 },
   });
-  const jobs = await openJobs(database, { queues: revocationQueues, onError: (err) => log.warn({ err }, 'job') });
+  const jobs = await openJobs(database, {
+    queues: revocationQueues,
+    onError: (err) => log.warn({ err }, 'job'),
+  });
   const { clientId, clientSecret, ...endpoints } = sandbox.quickbooks;
   const core = createCore({
     database,
     jobs,
     caller,
-    catalog: createCatalog([
-      {
-        provider: quickbooks,
+    catalog: createCatalog(
+      ['quickbooks', ...(settings.alsoKnownAs ?? [])].map((id) => ({
+        provider: { ...quickbooks, id },
         endpoints,
         credentials: { clientId, clientSecret },
         limits: [{ name: 'second', limit: 1_000, windowMs: 1_000 }],
-      },
-    ]),
+      })),
+    ),
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
     addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
-    interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
+    interactiveDeadlineMs: 5_000,
     clock,
     log,
   });
@@ -115,17 +127,22 @@ export async function openCore(
     statements,
     logs: () => logged,
     async authorizationUrl(accountId, more = {}) {
-      const request = { accountId, userId: 'user-1', integrationId: 'quickbooks', withCredentials: false, ...more };
+      const request = {
+        accountId,
+        userId: 'user-1',
+        integrationId: 'quickbooks',
+        withCredentials: false,
+        ...more,
+      };
       const { authorizationUrl, problem } = await core.connections.connect(request);
       if (authorizationUrl === null) throw new Error(`no authorization URL: ${JSON.stringify(problem)}`);
       return authorizationUrl;
     },
     callback: (location, integrationId = 'quickbooks') =>
       core.connections.completeAuthorization(integrationId, new URL(location).searchParams),
-    async connected(accountId, fields = {}) {
-      const { connectionId, problem } = await test.callback(
-        await consent(await test.authorizationUrl(accountId), fields),
-      );
+    async connected(accountId, fields = {}, integrationId = 'quickbooks') {
+      const url = await test.authorizationUrl(accountId, { integrationId });
+      const { connectionId, problem } = await test.callback(await consent(url, fields), integrationId);
       if (problem || connectionId === null) throw new Error(`not connected: ${JSON.stringify(problem)}`);
       return (await core.connections.find(accountId, [connectionId])).get(connectionId)!;
     },
@@ -138,7 +155,9 @@ export async function openCore(
     },
     async admin(method, path, body) {
       const init =
-        body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+        body === undefined
+          ? {}
+          : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
       const answer = await fetch(`${sandbox.url}/_admin/${path}`, { method, ...init });
       if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
     },
@@ -149,5 +168,6 @@ export async function openCore(
       await database.close();
     },
   };
+  await test.admin('PUT', 'settings', { rateLimits: false });
   return test;
 }

@@ -23,7 +23,11 @@ export interface Product {
 export interface GraphQLAnswer {
   status: number;
   data: any; // oxlint-disable-line typescript/no-explicit-any -- an answer's shape is what a test asserts
-  errors?: { message: string; path?: (string | number)[]; extensions: { code: string } & Record<string, unknown> }[];
+  errors?: {
+    message: string;
+    path?: (string | number)[];
+    extensions: { code: string } & Record<string, unknown>;
+  }[];
 }
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));

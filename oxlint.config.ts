@@ -12,7 +12,12 @@ const db = ['db/database.ts', 'db/tables.ts', 'db/pages.ts', 'db/jobs.ts'];
 const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
 const providers = ['providers/provider.ts', 'providers/catalog.ts'];
 const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
-const connections = ['connections/connections.ts', 'connections/connection.ts', 'connections/api.ts'];
+const connections = [
+  'connections/connections.ts',
+  'connections/connect.ts',
+  'connections/connection.ts',
+  'connections/api.ts',
+];
 const sync = ['sync/changes.ts', 'sync/status.ts', 'sync/records.ts'];
 const webhooks = ['webhooks/receive.ts'];
 const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
@@ -33,7 +38,7 @@ const layers = [
   layer('src/providers/**', from('../', [...upToProviders, ...pureOAuth])),
   layer('src/oauth/**', from('../', upToProviders)),
   layer(
-    'src/oauth/{protocol,encryption}.ts',
+    'src/oauth/{protocol,redirect,encryption}.ts',
     [...from('../', upToProviders), './protocol.ts', './encryption.ts'],
     ['../**', './**'],
   ),

@@ -1,4 +1,4 @@
-import type { CallbackAnswer } from './connections/connections.ts';
+import type { CallbackAnswer } from './connections/connect.ts';
 
 /** Where a callback sends the browser: `returnTo` with the outcome, or undefined when there is none. */
 export function returnAddress({ returnTo, connectionId, problem }: CallbackAnswer): string | undefined {

@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runMain, startProduct, type Product } from './support/product.ts';
@@ -179,11 +182,16 @@ describe('a start that cannot succeed', () => {
     [
       'an unreachable database',
       { DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x' },
-      /^DATABASE_URL.*127\.0\.0\.1:1/,
+      /^DATABASE_URL.*127\.0\.0\.1, port 1\b/,
     ],
     ['production without its settings', { NODE_ENV: 'production' }, /^production needs/],
   ])('says in one line what is wrong with %s, and ends with 1', async (_, settings, line) => {
-    const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: '/nonexistent/never', ...settings });
+    const child = runMain({
+      PORT: '0',
+      SANDBOX_PORT: '0',
+      DATA_DIR: join(tmpdir(), `integrations-${randomUUID()}`),
+      ...settings,
+    });
     expect(await child.exited).toBe(1);
     const output = child.output().trim();
     expect(output).toMatch(line);

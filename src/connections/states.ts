@@ -29,6 +29,17 @@ type Columns = Partial<{
   checked_at: Date;
 }>;
 
+/** The row as it is once no other transaction is changing it. Held until the transaction ends. */
+export function lockConnection(trx: Transaction<Tables>, accountId: string, id: string) {
+  return trx
+    .selectFrom('connections')
+    .selectAll()
+    .where('account_id', '=', accountId)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+}
+
 /** Writes a connection whose row the transaction has locked, and its event. */
 export async function change(
   trx: Transaction<Tables>,

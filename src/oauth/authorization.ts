@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
+import type { TokenSet } from './protocol.ts';
 import {
   authorizationUrl,
   callbackParameters,
@@ -13,8 +14,7 @@ import {
   hashState,
   newCodeVerifier,
   newState,
-  type TokenSet,
-} from './protocol.ts';
+} from './redirect.ts';
 import type { TokenEndpoint } from './tokenEndpoint.ts';
 
 /**
@@ -28,6 +28,8 @@ export interface Authorizations {
     ref: ConnectionRef,
     request: { userId: string | null; returnTo: string | null; scopes: readonly string[] },
   ): Promise<{ authorizationUrl: string; expiresAt: Date }>;
+  /** Ends the round trip under way, if there is one: its link is then answered as expired. */
+  cancel(trx: Transaction<Tables>, ref: ConnectionRef): Promise<void>;
   /**
    * Judges a callback and exchanges its code. Each state is consumed by the first callback that names it, whatever
    * becomes of it; a failure never throws.
@@ -61,6 +63,17 @@ export function createAuthorizations(deps: {
   log: Log;
 }): Authorizations {
   const { db, keys, endpoint, catalog, addresses, clock, log } = deps;
+
+  const cancel = async (trx: Transaction<Tables>, ref: ConnectionRef): Promise<void> => {
+    const now = new Date(clock.now());
+    await trx
+      .updateTable('oauth_authorizations')
+      .set({ expires_at: now })
+      .where('account_id', '=', ref.accountId)
+      .where('connection_id', '=', ref.id)
+      .where('expires_at', '>', now)
+      .execute();
+  };
 
   const consume = (integrationId: string, state: string): Promise<AuthorizationRow | undefined> =>
     db
@@ -132,6 +145,8 @@ export function createAuthorizations(deps: {
   };
 
   return {
+    cancel,
+
     async begin(trx, ref, { userId, returnTo, scopes }) {
       const { provider, endpoints, credentials } = catalog.find(ref.integrationId)!;
       const now = clock.now();
@@ -140,13 +155,7 @@ export function createAuthorizations(deps: {
       const redirectUri = `${addresses.publicUrl}/oauth/${ref.integrationId}/callback`;
       const verifier = provider.oauth.pkce === 'S256' ? newCodeVerifier(clock) : undefined;
 
-      const earlier = trx
-        .updateTable('oauth_authorizations')
-        .set({ expires_at: new Date(now) })
-        .where('account_id', '=', ref.accountId)
-        .where('connection_id', '=', ref.id)
-        .where('expires_at', '>', new Date(now));
-      await earlier.execute();
+      await cancel(trx, ref);
       await trx
         .deleteFrom('oauth_authorizations')
         .where('account_id', '=', ref.accountId)

@@ -3,19 +3,21 @@ import { describe, expect, it } from 'vitest';
 import type { HttpResponse } from '../../src/calls/http.ts';
 import { systemClock } from '../../src/clock.ts';
 import {
-  authorizationUrl,
-  callbackParameters,
-  codeChallenge,
   codeExchangeRequest,
-  hashState,
-  newCodeVerifier,
-  newState,
   processRevokeResponse,
   processTokenResponse,
   refreshDueAt,
   refreshRequest,
   revokeRequest,
 } from '../../src/oauth/protocol.ts';
+import {
+  authorizationUrl,
+  callbackParameters,
+  codeChallenge,
+  hashState,
+  newCodeVerifier,
+  newState,
+} from '../../src/oauth/redirect.ts';
 import type { Endpoints, OAuthFacts } from '../../src/providers/provider.ts';
 
 const endpoints: Endpoints = {

@@ -98,7 +98,7 @@ describe.each(databaseKinds)('the tokens of a connection, %s', (_kind, open) => 
     const dead = await present();
     expect(dead).toMatchObject({ status: 'NEEDS_REAUTHORIZATION', problem: { actor: 'USER' } });
     const asked = (await product.requests('/')).length;
-    await expect(product.api.profile(dead, patience())).rejects.toThrow();
+    await expect(product.api.profile(dead, patience())).rejects.toThrow('authorized again');
     expect((await product.requests('/')).length).toBe(asked);
     const events = await product.db
       .selectFrom('sync_events')

@@ -30,7 +30,7 @@ describe.each(databaseKinds)('the cost of a request, %s', (_kind, open) => {
   const records = (count: number, fields = {}) => ({
     r: Array.from({ length: count }, (_, i) => ({
       __typename: 'ExternalRecord',
-      id: `${id}/Invoice/${1001 + i}`,
+      id: `${id}/Invoice/${41 + i}`,
       ...fields,
     })),
   });

@@ -32,7 +32,7 @@ describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
     [
       '_entities ExternalRecord',
       entity('ExternalRecord', 'id payload'),
-      (id) => ({ __typename: 'ExternalRecord', id: `${id}/Invoice/1001` }),
+      (id) => ({ __typename: 'ExternalRecord', id: `${id}/Invoice/41` }),
     ],
     ['refresh', input('refresh')],
     ['disconnect', input('disconnect')],
@@ -116,7 +116,7 @@ describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
       .execute();
     const key = [
       { __typename: 'Connection', id: foreign },
-      { __typename: 'ExternalRecord', id: `${own}/Invoice/1001` },
+      { __typename: 'ExternalRecord', id: `${own}/Invoice/41` },
     ];
     const { data, errors } = await product.query(source, { key }, 'rival');
     expect(data?._entities).toEqual([{ id: foreign, profile: null }, null]);

@@ -1,104 +1,318 @@
-// PLACEHOLDER while calls/ is being written: overwrite freely.
 import type { Clock } from '../clock.ts';
-import { IntegrationError, problem } from '../errors.ts';
-import type { Classify, HttpRequest, HttpResponse } from './http.ts';
-export interface Bucket {
-  key: string;
-  limit: number;
-  windowMs: number;
-}
-export interface BudgetView {
-  limit: number;
-  windowMs: number;
-  remaining: number;
-  resetsAtMs: number | undefined;
-  pausedUntilMs: number | undefined;
-  queued: number;
-  estimatedWaitMs: number;
-}
-export interface CallReport {
-  integration: string;
-}
+import { IntegrationError, problem, type IntegrationProblem, type ProblemCode } from '../errors.ts';
+import { createAttempt, type Attempted } from './attempt.ts';
+import { backoffMs, createRetryBudget, type RetryBudget, type RetryPolicy } from './backoff.ts';
+import { createCircuitBreaker, type CircuitBreaker, type Health } from './circuitBreaker.ts';
+import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
+import type { Priority } from './priorityQueue.ts';
+import { createRateLimiter, type Bucket, type BudgetView as BucketView } from './rateLimit.ts';
+import { parseRetryAfter } from './retryAfter.ts';
+import { createTurns } from './turns.ts';
+
+export type { Bucket } from './rateLimit.ts';
+
+/** One polite call. */
 export interface Call {
   integration: string;
   connectionId?: string;
+  /** Where it goes: with the integration, what a breaker is for. */
+  host: string;
+  /** Every limit that it counts against. */
   buckets: readonly Bucket[];
-  priority: 'interactive' | 'webhook' | 'poll' | 'backfill';
+  priority: Priority;
+  /** By `clock.now()`. Covers the queue, all attempts and the pauses between them. */
   deadlineAtMs: number;
   signal?: AbortSignal;
+  /**
+   * False for what must not happen twice: then a failure after which the provider may have acted ends the call. What
+   * was certainly not processed (a refused line, a 429) is tried again all the same.
+   */
   idempotent: boolean;
+  /** Made anew for each attempt, before it waits: nothing slow stands between its turn and the send. */
   request(): Promise<HttpRequest>;
+  /** Renews the token after an UNAUTHENTICATED. Called once at most, followed by one more attempt without a pause. */
   reauthenticate?(): Promise<void>;
   classify: Classify;
 }
-export interface Caller {
-  call(call: Call): Promise<HttpResponse>;
-  budget(b: readonly Bucket[]): BudgetView | undefined;
-  health(i: string): 'HEALTHY' | 'DEGRADED' | 'DOWN';
-  close(): Promise<void>;
-}
+
 export interface CallerOptions {
   clock: Clock;
+  /** One attempt. */
   requestTimeoutMs: number;
-  retry: { baseMs: number; capMs: number; attempts: number };
+  retry: RetryPolicy;
+  /** Most calls that may wait. */
   queue: { perBucket: number; total: number };
-  onFinished?: (r: CallReport) => void;
+  /** Once for each call, when it is over. Must not throw. */
+  onFinished?: (report: CallReport) => void;
 }
-export function createCaller(o: CallerOptions): Caller {
+
+/** Holds no URL, header or body. */
+export interface CallReport {
+  integration: string;
+  connectionId: string | undefined;
+  priority: Priority;
+  waitedMs: number;
+  attempts: number;
+  outcome: ProblemCode | 'OK';
+  durationMs: number;
+  requestId: string | undefined;
+}
+
+export interface BudgetView extends BucketView {
+  queued: number;
+  estimatedWaitMs: number;
+}
+
+/**
+ * The only code that calls a provider. Its order: queue, rate limit, breaker, attempt, classify, back off. Providers
+ * judge answers; only this waits, tries again, trips or gives up.
+ */
+export interface Caller {
+  /** Rejects with `IntegrationError`, or with whatever `request` or `reauthenticate` threw. */
+  call(call: Call): Promise<HttpResponse>;
+  /** The tightest of the buckets; undefined without any. */
+  budget(buckets: readonly Bucket[]): BudgetView | undefined;
+  /** The worst of the integration's hosts. */
+  health(integration: string): Health;
+  /** Refuses new calls, ends waiting ones, lets running attempts finish. */
+  close(): Promise<void>;
+}
+
+export function createCaller(options: CallerOptions): Caller {
+  const { clock, retry, requestTimeoutMs } = options;
+  const limiter = createRateLimiter(clock);
+  const attempt = createAttempt(requestTimeoutMs);
+  const breakers = new Map<string, Map<string, CircuitBreaker>>();
+  const retryBudgets = new Map<string, RetryBudget>();
+  const closing = new AbortController();
+  let closed: Promise<void> | undefined;
+  const turns = createTurns(clock, limiter, options.queue, closing.signal);
+
+  const breakerOf = ({ integration, host }: Call): CircuitBreaker => {
+    const hosts = entry(breakers, integration, () => new Map<string, CircuitBreaker>());
+    return entry(hosts, host, () => createCircuitBreaker(clock));
+  };
+  const stop = (code: ProblemCode, message: string, afterMs?: number): never => {
+    throw new IntegrationError(
+      problem(
+        code,
+        message,
+        new Date(clock.now()),
+        afterMs === undefined ? {} : { retryAfterSeconds: seconds(afterMs) },
+      ),
+    );
+  };
+  const refuseOpen = (breaker: CircuitBreaker) =>
+    stop('CIRCUIT_OPEN', 'The provider is failing; calls are held back.', breaker.refusedForMs());
+
+  /** The queue and the rate limit. Refuses at once what cannot have its turn in time. */
+  const turn = async (call: Call, signal: AbortSignal) => {
+    const { buckets } = call;
+    const estimateMs = turns.estimateMs(buckets);
+    if (clock.now() + estimateMs > call.deadlineAtMs) {
+      if (limiter.pausedMs(buckets) > 0) stop('RATE_LIMITED', 'The provider asked us to wait.', estimateMs);
+      stop('DEADLINE_EXCEEDED', 'Too many calls are waiting for this provider.', estimateMs);
+    }
+    if (!turns.hasRoom(buckets))
+      stop('QUEUE_FULL', 'Too many calls are waiting for this provider.', estimateMs);
+    await turns.wait(buckets, call.priority, signal);
+  };
+
+  /** The breaker and one attempt, reported to it. */
+  const tryOnce = async (call: Call, request: HttpRequest, signal: AbortSignal): Promise<Judged> => {
+    const breaker = breakerOf(call);
+    const permit = breaker.admit();
+    if (!permit) return refuseOpen(breaker);
+    const startedAt = clock.monotonic();
+    const timeout = new AbortController();
+    const answered = new AbortController();
+    void clock.sleep(requestTimeoutMs, answered.signal).then(
+      () => timeout.abort(new TimeoutReached()),
+      () => undefined,
+    );
+    try {
+      const result = await attempt.send(request, AbortSignal.any([signal, timeout.signal]));
+      const judged = judge(result, call.classify, clock.now());
+      // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
+      if (['PROVIDER_ERROR', 'TIMEOUT', 'NETWORK_ERROR'].includes(judged.fault?.code ?? '')) permit.failed();
+      else permit.succeeded();
+      return judged;
+    } catch (error) {
+      if (error instanceof TimeoutReached) {
+        permit.failed();
+        return judge(timedOut, call.classify, clock.now());
+      }
+      // A deadline is its caller's, but silence for a second says something about the provider.
+      if (error instanceof DeadlineReached && clock.monotonic() - startedAt >= silenceMs) permit.failed();
+      else permit.abandoned();
+      throw error;
+    } finally {
+      answered.abort();
+    }
+  };
+
+  /** What a failed attempt means: to try again after a pause, or the problem that ends the call. */
+  const decide = (call: Call, { fault, response, sent }: Failed, failed: number): Decision => {
+    const now = clock.now();
+    const toldMs = parseRetryAfter(response?.headers['retry-after'], now) ?? fault.retryAfterMs;
+    const backoff = backoffMs(failed, retry, clock.random());
+    if (fault.code === 'RATE_LIMITED') limiter.pause(call.buckets, toldMs ?? backoff);
+    const delayMs = Math.max(
+      toldMs ?? 0,
+      toldMs === undefined || fault.code !== 'RATE_LIMITED' ? backoff : 0,
+    );
+    const cause = problem(fault.code, fault.message, new Date(now), {
+      ...(fault.providerCode !== undefined && { providerCode: fault.providerCode }),
+      ...(fault.requestId !== undefined && { requestId: fault.requestId }),
+      ...((toldMs !== undefined || fault.code === 'RATE_LIMITED') && {
+        retryAfterSeconds: seconds(toldMs ?? backoff),
+      }),
+    });
+    const again =
+      isTransient(fault.code) &&
+      (call.idempotent || fault.code === 'RATE_LIMITED' || !sent) &&
+      failed < retry.attempts &&
+      now + delayMs < call.deadlineAtMs &&
+      entry(retryBudgets, call.integration, () => createRetryBudget(clock)).spend();
+    return again ? { retry: true, delayMs } : { retry: false, cause };
+  };
+
+  /** `signal` ends what only waits; `running` what has been sent, which closing lets finish. */
+  const run = async (
+    call: Call,
+    signal: AbortSignal,
+    running: AbortSignal,
+    progress: Progress,
+  ): Promise<HttpResponse> => {
+    const breaker = breakerOf(call);
+    let reauthenticated = false;
+    for (let failed = 0; ;) {
+      if (breaker.refusedForMs() > 0) refuseOpen(breaker);
+      const request = await unless(signal, call.request());
+      const since = clock.monotonic();
+      await turn(call, signal);
+      progress.waitedMs += clock.monotonic() - since;
+      progress.attempts++;
+      const judged = await tryOnce(call, request, running);
+      if (!judged.fault) return judged.response;
+      progress.requestId = judged.fault.requestId;
+      if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
+        if (reauthenticated)
+          return stop('REAUTHORIZATION_REQUIRED', 'The provider refuses even a new token: connect again.');
+        reauthenticated = true;
+        await unless(signal, call.reauthenticate());
+        continue;
+      }
+      const decision = decide(call, judged, ++failed);
+      if (!decision.retry) throw new IntegrationError(decision.cause);
+      await clock.sleep(decision.delayMs, signal);
+    }
+  };
+
   return {
     async call(call) {
-      let reauth = false;
-      for (let attempt = 1; ; attempt++) {
-        const r = await call.request();
-        let res: HttpResponse;
-        try {
-          const f = await fetch(r.url, {
-            method: r.method,
-            headers: r.headers,
-            ...(r.body !== undefined && { body: r.body }),
-            redirect: 'manual',
-            signal: AbortSignal.timeout(o.requestTimeoutMs),
-          });
-          res = { status: f.status, headers: Object.fromEntries(f.headers), body: await f.text() };
-        } catch (e) {
-          const code = (e as Error).name === 'TimeoutError' ? 'TIMEOUT' : 'NETWORK_ERROR';
-          if (call.idempotent && attempt < o.retry.attempts) continue;
-          throw new IntegrationError(problem(code, code, new Date(o.clock.now())));
-        }
-        const fault = call.classify(res, o.clock.now());
-        o.onFinished?.({ integration: call.integration });
-        if (!fault) return res;
-        if (fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
-          if (reauth)
-            throw new IntegrationError(
-              problem('REAUTHORIZATION_REQUIRED', fault.message, new Date(o.clock.now())),
-            );
-          reauth = true;
-          await call.reauthenticate();
-          continue;
-        }
-        if (
-          (fault.code === 'RATE_LIMITED' || fault.code === 'PROVIDER_ERROR') &&
-          call.idempotent &&
-          attempt < o.retry.attempts
-        ) {
-          await o.clock.sleep(20);
-          continue;
-        }
-        throw new IntegrationError(problem(fault.code, fault.message, new Date(o.clock.now())));
+      if (closing.signal.aborted) stop('QUEUE_FULL', 'The service is shutting down.', 1_000);
+      entry(retryBudgets, call.integration, () => createRetryBudget(clock)).earn();
+      const startedAt = clock.monotonic();
+      const progress: Progress = { waitedMs: 0, attempts: 0, requestId: undefined };
+      const deadline = new AbortController();
+      const over = new AbortController();
+      void clock.sleep(Math.max(0, call.deadlineAtMs - clock.now()), over.signal).then(
+        () => deadline.abort(new DeadlineReached()),
+        () => undefined,
+      );
+      const running = AbortSignal.any([deadline.signal, ...(call.signal ? [call.signal] : [])]);
+      let outcome: CallReport['outcome'] = 'OK';
+      try {
+        return await run(call, AbortSignal.any([running, closing.signal]), running, progress);
+      } catch (error) {
+        const failure = ofAbort(error, call.signal, clock.now());
+        outcome = failure instanceof IntegrationError ? failure.problem.code : 'PROVIDER_ERROR';
+        throw failure;
+      } finally {
+        over.abort();
+        options.onFinished?.({
+          integration: call.integration,
+          connectionId: call.connectionId,
+          priority: call.priority,
+          waitedMs: Math.round(progress.waitedMs),
+          attempts: progress.attempts,
+          outcome,
+          durationMs: Math.round(clock.monotonic() - startedAt),
+          requestId: progress.requestId,
+        });
       }
     },
-    budget: (b) =>
-      b[0] && {
-        limit: b[0].limit,
-        windowMs: b[0].windowMs,
-        remaining: b[0].limit,
-        resetsAtMs: undefined,
-        pausedUntilMs: undefined,
-        queued: 0,
-        estimatedWaitMs: 0,
-      },
-    health: () => 'HEALTHY',
-    close: () => Promise.resolve(),
+    budget(buckets) {
+      const view = limiter.view(buckets);
+      return view && { ...view, queued: turns.queued(buckets), estimatedWaitMs: turns.estimateMs(buckets) };
+    },
+    health(integration) {
+      const all = [...(breakers.get(integration)?.values() ?? [])].map((breaker) => breaker.health());
+      return all.includes('DOWN') ? 'DOWN' : all.includes('DEGRADED') ? 'DEGRADED' : 'HEALTHY';
+    },
+    close() {
+      closing.abort(new Closing());
+      return (closed ??= attempt.close());
+    },
   };
+}
+
+type Decision = { retry: true; delayMs: number } | { retry: false; cause: IntegrationProblem };
+type Progress = Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'>;
+
+class TimeoutReached extends Error {}
+class DeadlineReached extends Error {}
+class Closing extends Error {}
+
+/** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */
+const silenceMs = 1_000;
+
+const seconds = (ms: number) => Math.ceil(ms / 1_000);
+const isTransient = (code: ProblemCode) =>
+  code === 'RATE_LIMITED' || code === 'PROVIDER_ERROR' || code === 'TIMEOUT' || code === 'NETWORK_ERROR';
+
+/** `sent`: the provider may have acted on it. */
+type Failed = { fault: Fault; response: HttpResponse | undefined; sent: boolean };
+type Judged = Failed | { fault: undefined; response: HttpResponse };
+
+const timedOut: Attempted = {
+  kind: 'failed',
+  code: 'TIMEOUT',
+  message: 'The provider did not answer in time.',
+  sent: true,
+};
+
+function judge(result: Attempted, classify: Classify, nowMs: number): Judged {
+  if (result.kind === 'failed')
+    return { fault: { code: result.code, message: result.message }, response: undefined, sent: result.sent };
+  const { response } = result;
+  const fault = classify(response, nowMs);
+  return fault ? { fault, response, sent: true } : { fault, response };
+}
+
+/** `work`, given up (it goes on unheard) when the signal aborts first. */
+function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason as Error);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
+}
+
+function ofAbort(error: unknown, signal: AbortSignal | undefined, nowMs: number): unknown {
+  const ended = (message: string) =>
+    new IntegrationError(problem('DEADLINE_EXCEEDED', message, new Date(nowMs)));
+  if (error instanceof DeadlineReached) return ended('The provider did not answer in the time there was.');
+  if (error instanceof Closing)
+    return new IntegrationError(problem('QUEUE_FULL', 'The service is shutting down.', new Date(nowMs)));
+  if (signal?.aborted && error === signal.reason) return ended('Nobody waits for the answer any longer.');
+  return error;
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
 }

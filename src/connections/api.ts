@@ -71,6 +71,7 @@ export function createConnectionApi(deps: {
     caller.call({
       integration: configured.provider.id,
       connectionId: ref.id,
+      host: new URL(configured.endpoints.apiUrl).host,
       buckets: bucketsOf(configured, ref.externalId),
       priority: 'interactive',
       ...patience,

@@ -58,6 +58,7 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
     let result: T | undefined;
     await caller.call({
       integration: provider.id,
+      host: new URL(request.url).host,
       buckets: [{ key: JSON.stringify(['token', provider.id, credentials.clientId]), ...tokenLimit }],
       priority: 'interactive',
       deadlineAtMs,

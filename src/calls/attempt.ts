@@ -1,0 +1,104 @@
+import { Agent, errors, request as send } from 'undici';
+import type { HttpRequest, HttpResponse } from './http.ts';
+
+export const maxResponseBytes = 8 * 1024 * 1024;
+
+/** What became of one attempt. */
+export type Attempted =
+  | { kind: 'answered'; response: HttpResponse }
+  /** `sent`: the provider may have acted on it. */
+  | { kind: 'failed'; code: 'TIMEOUT' | 'NETWORK_ERROR' | 'PROVIDER_ERROR'; message: string; sent: boolean };
+
+/** Sends one request, once. Redirects are answers: following one would take a token to another host. */
+export interface Attempt {
+  /** Rejects only with the signal's reason, when it aborts. */
+  send(request: HttpRequest, signal: AbortSignal): Promise<Attempted>;
+  /** Waits for what is running. */
+  close(): Promise<void>;
+}
+
+/** Failures before the first byte left: nothing can have been processed. */
+const notSent = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'CERT_HAS_EXPIRED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+
+/** `timeoutMs` bounds connecting, waiting for headers and each pause within the body; the signal bounds the whole. */
+export function createAttempt(timeoutMs: number): Attempt {
+  const agent = new Agent({
+    connect: { timeout: timeoutMs },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    maxResponseSize: maxResponseBytes,
+    keepAliveTimeout: 10_000,
+    // An answer a request: pipelining would let a slow one hold up the others.
+    pipelining: 1,
+  });
+  return {
+    async send({ method, url, headers, body }, signal) {
+      try {
+        const answer = await send(url, { dispatcher: agent, method, headers, body: body ?? null, signal });
+        const text = await answer.body.text();
+        return {
+          kind: 'answered',
+          response: { status: answer.statusCode, headers: plain(answer.headers), body: text },
+        };
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        return failure(error);
+      }
+    },
+    close: () => agent.close(),
+  };
+}
+
+function failure(error: unknown): Attempted {
+  const code = codeOf(error);
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
+    return { kind: 'failed', code: 'TIMEOUT', message: 'The provider did not answer in time.', sent: true };
+  if (code === 'UND_ERR_CONNECT_TIMEOUT')
+    return {
+      kind: 'failed',
+      code: 'TIMEOUT',
+      message: 'The provider could not be reached in time.',
+      sent: false,
+    };
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || error instanceof errors.HTTPParserError)
+    return {
+      kind: 'failed',
+      code: 'PROVIDER_ERROR',
+      message: 'The provider answered what cannot be read.',
+      sent: true,
+    };
+  return {
+    kind: 'failed',
+    code: 'NETWORK_ERROR',
+    message: 'The line to the provider failed.',
+    sent: !notSent.has(code),
+  };
+}
+
+/** Node reports the attempts at several addresses as one error with several inside. */
+function codeOf(error: unknown): string {
+  const inner = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
+  const { code, cause } = inner as { code?: unknown; cause?: unknown };
+  if (typeof code === 'string') return code;
+  return cause instanceof Error ? codeOf(cause) : '';
+}
+
+function plain(headers: Record<string, string | string[] | undefined>): Record<string, string> {
+  const entries = Object.entries(headers).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value!]),
+  );
+}

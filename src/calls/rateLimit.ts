@@ -1,0 +1,139 @@
+import type { Clock } from '../clock.ts';
+
+/** A limit as the provider counts it: at most `limit` calls in any `windowMs`. The key names app, account and limit. */
+export interface Bucket {
+  key: string;
+  limit: number;
+  windowMs: number;
+}
+
+export interface BudgetView {
+  limit: number;
+  windowMs: number;
+  remaining: number;
+  /** When the whole limit is free again, by `clock.now()`; undefined while it is. */
+  resetsAtMs: number | undefined;
+  pausedUntilMs: number | undefined;
+}
+
+/**
+ * Strict sliding windows: the times of the last calls are kept, so no window of the provider's, wherever it starts, sees
+ * more than the limit. (A token bucket whose burst equals the limit lets twice the limit through.) A call that counts
+ * against several buckets takes all of them or none.
+ */
+export interface RateLimiter {
+  /** 0 when taken, otherwise the milliseconds after which to ask again. */
+  take(buckets: readonly Bucket[]): number;
+  /** What `take` would answer, without taking. */
+  waitMs(buckets: readonly Bucket[]): number;
+  /** Lets nobody through for `ms`. A shorter pause never ends a longer one. */
+  pause(buckets: readonly Bucket[], ms: number): void;
+  pausedMs(buckets: readonly Bucket[]): number;
+  /** The bucket with the fewest calls left. */
+  view(buckets: readonly Bucket[]): BudgetView | undefined;
+}
+
+/**
+ * Two calls that leave a window apart can arrive closer together: by the difference of their ways, and a timer's
+ * millisecond. The window is held this much longer.
+ */
+const jitterMs = 20;
+/** Buckets that are wholly free are forgotten, this many looks apart. */
+const sweepEvery = 1_000;
+
+interface State {
+  /** Monotonic times of the calls in the window, oldest first; what stands before `start` has left it. */
+  times: number[];
+  start: number;
+  pausedUntil: number;
+}
+
+export function createRateLimiter(clock: Clock): RateLimiter {
+  const states = new Map<string, State>();
+  let looks = 0;
+
+  const stateOf = (bucket: Bucket): State => {
+    let state = states.get(bucket.key);
+    if (!state) states.set(bucket.key, (state = { times: [], start: 0, pausedUntil: 0 }));
+    expire(state, bucket.windowMs, clock.monotonic());
+    return state;
+  };
+
+  const waitMs = (buckets: readonly Bucket[]): number => {
+    const now = clock.monotonic();
+    let wait = 0;
+    for (const bucket of buckets) {
+      const { times, start, pausedUntil } = stateOf(bucket);
+      wait = Math.max(wait, pausedUntil - now);
+      const used = times.length - start;
+      // The call that must leave the window before one more fits in.
+      if (used >= bucket.limit)
+        wait = Math.max(wait, times[start + used - bucket.limit]! + bucket.windowMs + jitterMs - now);
+    }
+    return wait;
+  };
+
+  const sweep = () => {
+    if (++looks % sweepEvery !== 0) return;
+    const now = clock.monotonic();
+    for (const [key, { times, pausedUntil }] of states)
+      if (pausedUntil <= now && (times.at(-1) ?? 0) < now - longestWindowMs) states.delete(key);
+  };
+
+  return {
+    waitMs,
+    take(buckets) {
+      sweep();
+      const wait = waitMs(buckets);
+      if (wait > 0) return wait;
+      const now = clock.monotonic();
+      for (const bucket of buckets) stateOf(bucket).times.push(now);
+      return 0;
+    },
+    pause(buckets, ms) {
+      const until = clock.monotonic() + ms;
+      for (const bucket of buckets) {
+        const state = stateOf(bucket);
+        state.pausedUntil = Math.max(state.pausedUntil, until);
+      }
+    },
+    pausedMs(buckets) {
+      const now = clock.monotonic();
+      return Math.max(0, ...buckets.map((bucket) => (states.get(bucket.key)?.pausedUntil ?? 0) - now));
+    },
+    view(buckets) {
+      const now = clock.monotonic();
+      const wall = clock.now();
+      const views = buckets.map((bucket): BudgetView => {
+        const state = states.get(bucket.key);
+        if (state) expire(state, bucket.windowMs, now);
+        const used = state ? state.times.length - state.start : 0;
+        const paused = (state?.pausedUntil ?? 0) - now;
+        return {
+          limit: bucket.limit,
+          windowMs: bucket.windowMs,
+          remaining: paused > 0 ? 0 : Math.max(0, bucket.limit - used),
+          resetsAtMs: used > 0 ? wall + state!.times.at(-1)! + bucket.windowMs - now : undefined,
+          pausedUntilMs: paused > 0 ? wall + paused : undefined,
+        };
+      });
+      return views.reduce<BudgetView | undefined>(
+        (tightest, one) => (tightest && tightest.remaining <= one.remaining ? tightest : one),
+        undefined,
+      );
+    },
+  };
+}
+
+/** No limit that we know counts over more than a day. */
+const longestWindowMs = 24 * 60 * 60_000;
+
+/** Drops the times that have left the window; moves memory only once half of it is waste. */
+function expire(state: State, windowMs: number, now: number): void {
+  const { times } = state;
+  while (state.start < times.length && times[state.start]! + windowMs + jitterMs <= now) state.start++;
+  if (state.start > 32 && state.start * 2 > times.length) {
+    times.splice(0, state.start);
+    state.start = 0;
+  }
+}

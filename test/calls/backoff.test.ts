@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { backoffMs, createRetryBudget } from '../../src/calls/backoff.ts';
+import { manualClock } from '../support/manualClock.ts';
+
+const policy = { baseMs: 1_000, capMs: 60_000, attempts: 5 };
+
+describe('backoffMs', () => {
+  it.each([
+    [1, 1, 1_000],
+    [2, 1, 2_000],
+    [3, 0.5, 2_000],
+    [6, 1, 32_000],
+    [7, 1, 60_000],
+    [1_000, 1, 60_000],
+    [1, 0, 0],
+  ])('after %i failures and a draw of %d is %i ms', (failed, random, expected) => {
+    expect(backoffMs(failed, policy, random)).toBe(expected);
+  });
+});
+
+describe('the retry budget', () => {
+  it('lets a fifth of the calls retry, beyond a small reserve', () => {
+    const budget = createRetryBudget(manualClock());
+    let spent = 0;
+    for (let call = 0; call < 1_000; call++) {
+      budget.earn();
+      for (let retry = 0; retry < 4; retry++) if (budget.spend()) spent++;
+    }
+    expect(spent).toBeGreaterThanOrEqual(200);
+    expect(spent).toBeLessThanOrEqual(212);
+  });
+
+  it('fills its reserve again while nothing is called', async () => {
+    const clock = manualClock();
+    const budget = createRetryBudget(clock);
+    while (budget.spend());
+    await clock.advance(2_000);
+    expect([budget.spend(), budget.spend()]).toEqual([true, false]);
+    await clock.advance(3_600_000);
+    let spent = 0;
+    while (budget.spend()) spent++;
+    expect(spent).toBe(10);
+  });
+});

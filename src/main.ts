@@ -104,6 +104,7 @@ async function start(config: Config, log: Log): Promise<void> {
     addresses.publicUrl = chosen(addresses.publicUrl);
     addresses.returnToOrigins = addresses.returnToOrigins.map(chosen);
   }
+  log.info({ port, publicUrl: addresses.publicUrl, role: config.role, sandbox: sandbox?.url }, 'ready');
   announce(config, addresses.publicUrl, sandbox, log);
 }
 
@@ -166,7 +167,6 @@ function unlessInUse(setting: string, port: number): (error: NodeJS.ErrnoExcepti
 }
 
 function announce(config: Config, publicUrl: string, sandbox: Sandbox | undefined, log: Log): void {
-  log.info({ publicUrl, role: config.role, sandbox: sandbox?.url }, 'ready');
   if (config.identity.kind === 'development')
     log.warn(
       'x-account-id is believed without proof, from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET',

@@ -9,7 +9,7 @@ const minute = 60_000;
 describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
   let product: TestCore;
   beforeEach(async () => {
-    product = await openCore(open);
+    product = await openCore(open, { alsoKnownAs: ['other'] });
   });
   afterEach(() => product.close());
 
@@ -120,6 +120,16 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     expect(await tokenRequests()).toBe(0);
     expect((await only()).status).toBe('PENDING');
     expect((await rows()).tokens).toEqual([]);
+  });
+
+  it('never sends a code to another integration than the one its state was made for', async () => {
+    const location = await consent(await product.authorizationUrl('acme', { returnTo }));
+    expect(await product.callback(location, 'other')).toMatchObject({
+      returnTo,
+      problem: { code: 'INVALID_INPUT' },
+    });
+    expect(await tokenRequests()).toBe(0);
+    expect(await product.callback(location), 'the state was not used up').toMatchObject({ problem: null });
   });
 
   it('does not believe a realm that the token does not belong to', async () => {

@@ -38,14 +38,14 @@ export async function startProduct(
 ): Promise<Product> {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'integrations-')));
   const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: directory, ...settings });
-  const ready = await new Promise<{ publicUrl: string; sandbox?: string }>((resolve, reject) => {
+  const ready = await new Promise<{ port: number; sandbox?: string }>((resolve, reject) => {
     child.lines((line) => {
       if (line.startsWith('{') && line.includes('"msg":"ready"'))
-        resolve(JSON.parse(line) as { publicUrl: string; sandbox?: string });
+        resolve(JSON.parse(line) as { port: number; sandbox?: string });
     });
     void child.exited.then((code) => reject(new Error(`the product ended with ${code}: ${child.output()}`)));
   });
-  const url = ready.publicUrl.replace('localhost', '127.0.0.1');
+  const url = `http://127.0.0.1:${ready.port}`;
   return {
     url,
     sandboxUrl: ready.sandbox ?? '',

@@ -45,7 +45,7 @@ type Granted = CallbackOutcome & { kind: 'granted' };
 /** The company read that proves a fresh grant: longer than a page load's patience, shorter than the person's. */
 const identifyWithinMs = 20_000;
 
-export function createConnecting(deps: {
+export interface ConnectingDeps {
   db: Kysely<Tables>;
   catalog: Catalog;
   authorizations: Authorizations;
@@ -54,7 +54,9 @@ export function createConnecting(deps: {
   api: ConnectionApi;
   addresses: { publicUrl: string; returnToOrigins: readonly string[] };
   clock: Clock;
-}): Connecting {
+}
+
+export function createConnecting(deps: ConnectingDeps): Connecting {
   const { db, catalog, authorizations, tokens, revocations, api, addresses, clock } = deps;
   const now = () => new Date(clock.now());
 

@@ -1,14 +1,6 @@
-import type { Kysely } from 'kysely';
-import type { Clock } from '../clock.ts';
-import type { Tables } from '../db/tables.ts';
 import { problem, problemOf, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
-import type { Authorizations } from '../oauth/authorization.ts';
-import type { Revocations } from '../oauth/revocations.ts';
-import type { Tokens } from '../oauth/tokens.ts';
-import type { Catalog } from '../providers/catalog.ts';
-import type { ConnectionApi } from './api.ts';
-import { createConnecting, type Connecting } from './connect.ts';
+import { createConnecting, type Connecting, type ConnectingDeps } from './connect.ts';
 import { findConnections, listConnections, type Connection, type ConnectionFilter } from './connection.ts';
 import { change, lockConnection, type Health } from './states.ts';
 
@@ -33,17 +25,7 @@ export interface Connections extends Connecting {
 /** What a person waits for the provider to acknowledge a revocation before it goes on in the background. */
 const revokeWithinMs = 5_000;
 
-export function createConnections(deps: {
-  db: Kysely<Tables>;
-  catalog: Catalog;
-  authorizations: Authorizations;
-  tokens: Tokens;
-  revocations: Revocations;
-  api: ConnectionApi;
-  health: Health;
-  addresses: { publicUrl: string; returnToOrigins: readonly string[] };
-  clock: Clock;
-}): Connections {
+export function createConnections(deps: ConnectingDeps & { health: Health }): Connections {
   const { db, tokens, revocations, health, clock } = deps;
   const now = () => new Date(clock.now());
 

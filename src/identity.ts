@@ -30,7 +30,7 @@ export type ResolveIdentity = (credentials: Credentials) => Promise<Identity | u
 const allScopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
 const asymmetric = 'RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA'.split(' ');
 const clockToleranceSeconds = 60;
-const longestAccountId = 256;
+const longestId = 256;
 
 export function createResolveIdentity(config: IdentityConfig, clock: Clock): ResolveIdentity {
   if (config.kind === 'development') return developmentIdentity;
@@ -65,12 +65,12 @@ function refuse(error: unknown): never {
 
 function identityOf(payload: JWTPayload, accountClaim: string): Identity {
   const account = payload[accountClaim];
-  if (typeof account !== 'string' || !isAccountId(account))
+  if (typeof account !== 'string' || !isId(account))
     throw new UnauthenticatedError(`the token has no usable claim ${accountClaim}`);
   const scope = typeof payload.scope === 'string' ? payload.scope : '';
   return {
     accountId: account,
-    userId: payload.sub ?? null,
+    userId: typeof payload.sub === 'string' && isId(payload.sub) ? payload.sub : null,
     scopes: new Set(scope.split(' ').filter(Boolean)),
   };
 }
@@ -86,12 +86,13 @@ async function developmentIdentity({
     throw new UnauthenticatedError(
       'x-account-id is believed from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET',
     );
-  if (!isAccountId(accountHeader)) throw new UnauthenticatedError('x-account-id is empty or too long');
+  if (!isId(accountHeader)) throw new UnauthenticatedError('x-account-id is empty or too long');
   return { accountId: accountHeader, userId: userHeader ?? null, scopes: allScopes };
 }
 
-function isAccountId(text: string): boolean {
-  return text.trim() !== '' && text.length <= longestAccountId && !text.includes('\0');
+/** PostgreSQL stores no NUL, and no identity provider means one. */
+function isId(text: string): boolean {
+  return text.trim() !== '' && text.length <= longestId && !text.includes('\0');
 }
 
 function isLoopback(address: string | undefined): boolean {

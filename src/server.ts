@@ -42,6 +42,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     keepAliveTimeout: 65_000,
     http: { headersTimeout: 3_000, connectionsCheckingInterval: 500 },
     forceCloseConnections: 'idle',
+    // A HEAD would run its GET, and the callback uses its state up.
+    exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 200 },
   });
   app.removeAllContentTypeParsers();
@@ -83,10 +85,7 @@ function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void
     const query = new URLSearchParams(request.url.slice(request.url.indexOf('?') + 1));
     const answer = await core.connections.completeAuthorization(integrationId, query);
     const { connectionId, problem } = answer;
-    log.info(
-      { integrationId, connectionId, code: undefined, outcome: problem?.code ?? 'connected' },
-      'callback',
-    );
+    log.info({ integrationId, connectionId, outcome: problem?.code ?? 'connected' }, 'callback');
     const address = returnAddress(answer);
     reply.headers(callbackHeaders);
     if (address !== undefined) return reply.redirect(address, 303);

@@ -125,6 +125,10 @@ describe('the HTTP edge', () => {
     expect(answer.status).toBe(400);
   });
 
+  it('does not use a state up for a HEAD, which link scanners send', async () => {
+    expect((await fetch(`${product.url}/oauth/quickbooks/callback`, { method: 'HEAD' })).status).toBe(404);
+  });
+
   it.each(['/nothing', '/oauth/nosuch/callback?state=x', '/oauth/quickbooks'])(
     'knows no %s',
     async (path) => {

@@ -11,7 +11,7 @@ export type Attempted =
 
 /** Sends one request, once. Redirects are answers: following one would take a token to another host. */
 export interface Attempt {
-  /** Rejects only with the signal's reason, when it aborts. */
+  /** Rejects with the signal's reason when it aborts, and where the request is not one: that says nothing of the provider. */
   send(request: HttpRequest, signal: AbortSignal): Promise<Attempted>;
   /** Waits for what is running. */
   close(): Promise<void>;
@@ -55,6 +55,7 @@ export function createAttempt(timeoutMs: number): Attempt {
         };
       } catch (error) {
         if (signal.aborted) throw signal.reason;
+        if (error instanceof errors.InvalidArgumentError || error instanceof TypeError) throw error;
         return failure(error);
       }
     },

@@ -2,11 +2,11 @@ import type { Clock } from '../clock.ts';
 import { IntegrationError, problem, type IntegrationProblem, type ProblemCode } from '../errors.ts';
 import { createAttempt, type Attempted } from './attempt.ts';
 import { backoffMs, createRetryBudget, type RetryBudget, type RetryPolicy } from './backoff.ts';
-import { createCircuitBreaker, type CircuitBreaker, type Health } from './circuitBreaker.ts';
+import { createCircuitBreaker, type CircuitBreaker, type Health, type Permit } from './circuitBreaker.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
 import type { Priority } from './priorityQueue.ts';
 import { createRateLimiter, type Bucket, type BudgetView as BucketView } from './rateLimit.ts';
-import { parseRetryAfter } from './retryAfter.ts';
+import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
 import { createTurns } from './turns.ts';
 
 export type { Bucket } from './rateLimit.ts';
@@ -28,6 +28,8 @@ export interface Call {
    * was certainly not processed (a refused line, a 429) is tried again all the same.
    */
   idempotent: boolean;
+  /** Fewer attempts than the caller's own, the first included; 1 where even what was refused must not be sent again. */
+  retry?: { attempts: number };
   /** Made anew for each attempt, before it waits: nothing slow stands between its turn and the send. */
   request(): Promise<HttpRequest>;
   /** Renews the token after an UNAUTHENTICATED. Called once at most, followed by one more attempt without a pause. */
@@ -86,43 +88,56 @@ export function createCaller(options: CallerOptions): Caller {
   const retryBudgets = new Map<string, RetryBudget>();
   const closing = new AbortController();
   let closed: Promise<void> | undefined;
-  const turns = createTurns(clock, limiter, options.queue, closing.signal);
+  const turns = createTurns(clock, limiter, options.queue);
 
   const breakerOf = ({ integration, host }: Call): CircuitBreaker => {
     const hosts = entry(breakers, integration, () => new Map<string, CircuitBreaker>());
-    return entry(hosts, host, () => createCircuitBreaker(clock));
+    return entry(hosts, host, () => createCircuitBreaker(clock, requestTimeoutMs + 1_000));
   };
-  const stop = (code: ProblemCode, message: string, afterMs?: number): never => {
-    throw new IntegrationError(
-      problem(
-        code,
-        message,
-        new Date(clock.now()),
-        afterMs === undefined ? {} : { retryAfterSeconds: seconds(afterMs) },
-      ),
+  const refusal = (code: ProblemCode, message: string, afterMs: number) =>
+    new IntegrationError(
+      problem(code, message, new Date(clock.now()), { retryAfterSeconds: seconds(afterMs) }),
     );
+  const refusalOf = (breaker: CircuitBreaker): IntegrationError | undefined => {
+    const refusedForMs = breaker.refusedForMs();
+    if (refusedForMs === 0) return undefined;
+    return refusal('CIRCUIT_OPEN', 'The provider is failing; calls are held back.', refusedForMs);
   };
-  const refuseOpen = (breaker: CircuitBreaker) =>
-    stop('CIRCUIT_OPEN', 'The provider is failing; calls are held back.', breaker.refusedForMs());
+  /** Those who wait for a breaker that opens are told at once, before they use up any budget. */
+  const failed = (breaker: CircuitBreaker, permit: Permit) => {
+    const before = breaker.refusedForMs();
+    permit.failed();
+    if (before === 0 && breaker.refusedForMs() > 0) turns.recheck();
+  };
 
-  /** The queue and the rate limit. Refuses at once what cannot have its turn in time. */
-  const turn = async (call: Call, signal: AbortSignal) => {
-    const { buckets } = call;
-    const estimateMs = turns.estimateMs(buckets);
+  /** The queue, the rate limit and the breaker. Refuses at once what cannot have its turn in time. */
+  const turn = async (call: Call, breaker: CircuitBreaker, signal: AbortSignal): Promise<Permit> => {
+    const { buckets, priority } = call;
+    const estimateMs = turns.estimateMs(buckets, priority);
     if (clock.now() + estimateMs > call.deadlineAtMs) {
-      if (limiter.pausedMs(buckets) > 0) stop('RATE_LIMITED', 'The provider asked us to wait.', estimateMs);
-      stop('DEADLINE_EXCEEDED', 'Too many calls are waiting for this provider.', estimateMs);
+      if (limiter.pausedMs(buckets) > 0)
+        throw new NoTurn(refusal('RATE_LIMITED', 'The provider asked us to wait.', estimateMs));
+      throw new NoTurn(
+        refusal('DEADLINE_EXCEEDED', 'Too many calls are waiting for this provider.', estimateMs),
+      );
     }
-    if (!turns.hasRoom(buckets))
-      stop('QUEUE_FULL', 'Too many calls are waiting for this provider.', estimateMs);
-    await turns.wait(buckets, call.priority, signal);
+    if (estimateMs > 0 && !turns.hasRoom(buckets))
+      throw new NoTurn(refusal('QUEUE_FULL', 'Too many calls are waiting for this provider.', estimateMs));
+    // Nothing comes between the two: who is not refused is admitted.
+    return turns.wait(buckets, priority, signal, {
+      refusal: () => refusalOf(breaker),
+      enter: () => breaker.admit()!,
+    });
   };
 
-  /** The breaker and one attempt, reported to it. */
-  const tryOnce = async (call: Call, request: HttpRequest, signal: AbortSignal): Promise<Judged> => {
-    const breaker = breakerOf(call);
-    const permit = breaker.admit();
-    if (!permit) return refuseOpen(breaker);
+  /** One attempt, reported to the breaker. */
+  const tryOnce = async (
+    call: Call,
+    request: HttpRequest,
+    breaker: CircuitBreaker,
+    permit: Permit,
+    signal: AbortSignal,
+  ): Promise<Judged> => {
     const startedAt = clock.monotonic();
     const timeout = new AbortController();
     const answered = new AbortController();
@@ -134,36 +149,37 @@ export function createCaller(options: CallerOptions): Caller {
       const result = await attempt.send(request, AbortSignal.any([signal, timeout.signal]));
       const judged = judge(result, call.classify, clock.now());
       // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
-      if (['PROVIDER_ERROR', 'TIMEOUT', 'NETWORK_ERROR'].includes(judged.fault?.code ?? '')) permit.failed();
+      if (['PROVIDER_ERROR', 'TIMEOUT', 'NETWORK_ERROR'].includes(judged.fault?.code ?? ''))
+        failed(breaker, permit);
       else permit.succeeded();
       return judged;
     } catch (error) {
       if (error instanceof TimeoutReached) {
-        permit.failed();
+        failed(breaker, permit);
         return judge(timedOut, call.classify, clock.now());
       }
       // A deadline is its caller's, but silence for a second says something about the provider.
-      if (error instanceof DeadlineReached && clock.monotonic() - startedAt >= silenceMs) permit.failed();
+      if (error instanceof DeadlineReached && clock.monotonic() - startedAt >= silenceMs)
+        failed(breaker, permit);
       else permit.abandoned();
-      throw error;
+      throw error instanceof DeadlineReached ? new AttemptCut() : error;
     } finally {
       answered.abort();
     }
   };
 
   /** What a failed attempt means: to try again after a pause, or the problem that ends the call. */
-  const decide = (call: Call, { fault, response, sent }: Failed, failed: number): Decision => {
+  const decide = (call: Call, { fault, response, sent }: Failed, attempts: number): Decision => {
     const now = clock.now();
-    const toldMs = parseRetryAfter(response?.headers['retry-after'], now) ?? fault.retryAfterMs;
-    const backoff = backoffMs(failed, retry, clock.random());
+    const toldMs = parseRetryAfter(response?.headers['retry-after'], now) ?? capped(fault.retryAfterMs);
+    const backoff = backoffMs(attempts, retry, clock.random());
     if (fault.code === 'RATE_LIMITED') limiter.pause(call.buckets, toldMs ?? backoff);
     const delayMs = Math.max(
       toldMs ?? 0,
       toldMs === undefined || fault.code !== 'RATE_LIMITED' ? backoff : 0,
     );
     const cause = problem(fault.code, fault.message, new Date(now), {
-      ...(fault.providerCode !== undefined && { providerCode: fault.providerCode }),
-      ...(fault.requestId !== undefined && { requestId: fault.requestId }),
+      ...evidence(fault),
       ...((toldMs !== undefined || fault.code === 'RATE_LIMITED') && {
         retryAfterSeconds: seconds(toldMs ?? backoff),
       }),
@@ -171,10 +187,10 @@ export function createCaller(options: CallerOptions): Caller {
     const again =
       isTransient(fault.code) &&
       (call.idempotent || fault.code === 'RATE_LIMITED' || !sent) &&
-      failed < retry.attempts &&
+      attempts < Math.min(retry.attempts, call.retry?.attempts ?? Infinity) &&
       now + delayMs < call.deadlineAtMs &&
       entry(retryBudgets, call.integration, () => createRetryBudget(clock)).spend();
-    return again ? { retry: true, delayMs } : { retry: false, cause };
+    return { retry: again, delayMs, cause };
   };
 
   /** `signal` ends what only waits; `running` what has been sent, which closing lets finish. */
@@ -186,35 +202,45 @@ export function createCaller(options: CallerOptions): Caller {
   ): Promise<HttpResponse> => {
     const breaker = breakerOf(call);
     let reauthenticated = false;
-    for (let failed = 0; ;) {
-      if (breaker.refusedForMs() > 0) refuseOpen(breaker);
+    for (let failures = 0; ;) {
+      const refused = refusalOf(breaker);
+      if (refused) throw refused;
       const request = await unless(signal, call.request());
       const since = clock.monotonic();
-      await turn(call, signal);
-      progress.waitedMs += clock.monotonic() - since;
+      const permit = await turn(call, breaker, signal).finally(() => {
+        progress.waitedMs += clock.monotonic() - since;
+      });
       progress.attempts++;
-      const judged = await tryOnce(call, request, running);
+      const judged = await tryOnce(call, request, breaker, permit, running);
       if (!judged.fault) return judged.response;
       progress.requestId = judged.fault.requestId;
       if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
         if (reauthenticated)
-          return stop('REAUTHORIZATION_REQUIRED', 'The provider refuses even a new token: connect again.');
+          throw new IntegrationError(
+            problem(
+              'REAUTHORIZATION_REQUIRED',
+              'The provider refuses even a new token: connect again.',
+              new Date(clock.now()),
+              evidence(judged.fault),
+            ),
+          );
         reauthenticated = true;
         await unless(signal, call.reauthenticate());
         continue;
       }
-      const decision = decide(call, judged, ++failed);
+      const decision = decide(call, judged, ++failures);
       if (!decision.retry) throw new IntegrationError(decision.cause);
+      progress.last = decision.cause;
       await clock.sleep(decision.delayMs, signal);
     }
   };
 
   return {
     async call(call) {
-      if (closing.signal.aborted) stop('QUEUE_FULL', 'The service is shutting down.', 1_000);
+      if (closing.signal.aborted) throw refusal('QUEUE_FULL', 'The service is shutting down.', 1_000);
       entry(retryBudgets, call.integration, () => createRetryBudget(clock)).earn();
       const startedAt = clock.monotonic();
-      const progress: Progress = { waitedMs: 0, attempts: 0, requestId: undefined };
+      const progress: Progress = { waitedMs: 0, attempts: 0, requestId: undefined, last: undefined };
       const deadline = new AbortController();
       const over = new AbortController();
       void clock.sleep(Math.max(0, call.deadlineAtMs - clock.now()), over.signal).then(
@@ -226,7 +252,7 @@ export function createCaller(options: CallerOptions): Caller {
       try {
         return await run(call, AbortSignal.any([running, closing.signal]), running, progress);
       } catch (error) {
-        const failure = ofAbort(error, call.signal, clock.now());
+        const failure = outwards(error, progress.last, call.signal, clock.now());
         outcome = failure instanceof IntegrationError ? failure.problem.code : 'PROVIDER_ERROR';
         throw failure;
       } finally {
@@ -245,7 +271,13 @@ export function createCaller(options: CallerOptions): Caller {
     },
     budget(buckets) {
       const view = limiter.view(buckets);
-      return view && { ...view, queued: turns.queued(buckets), estimatedWaitMs: turns.estimateMs(buckets) };
+      return (
+        view && {
+          ...view,
+          queued: turns.queued(buckets),
+          estimatedWaitMs: turns.estimateMs(buckets, 'backfill'),
+        }
+      );
     },
     health(integration) {
       const all = [...(breakers.get(integration)?.values() ?? [])].map((breaker) => breaker.health());
@@ -258,17 +290,37 @@ export function createCaller(options: CallerOptions): Caller {
   };
 }
 
-type Decision = { retry: true; delayMs: number } | { retry: false; cause: IntegrationProblem };
-type Progress = Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'>;
+/** `cause` is the problem of a call that ends here, or that finds no time or turn for the retry. */
+type Decision = { retry: boolean; delayMs: number; cause: IntegrationProblem };
+type Progress = Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'> & {
+  /** Why the last attempt failed. */
+  last: IntegrationProblem | undefined;
+};
 
 class TimeoutReached extends Error {}
 class DeadlineReached extends Error {}
+/** The deadline fell into an attempt. */
+class AttemptCut extends Error {}
 class Closing extends Error {}
+/** The call cannot have its turn: the problem of a first attempt, while a retry keeps that of the one before. */
+class NoTurn extends Error {
+  readonly refusal: IntegrationError;
+  constructor(cause: IntegrationError) {
+    super(cause.message);
+    this.refusal = cause;
+  }
+}
 
 /** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */
 const silenceMs = 1_000;
 
 const seconds = (ms: number) => Math.ceil(ms / 1_000);
+const capped = (ms: number | undefined) => (ms === undefined ? undefined : Math.min(ms, longestPauseMs));
+/** What the provider's support asks for. */
+const evidence = ({ providerCode, requestId }: Fault) => ({
+  ...(providerCode !== undefined && { providerCode }),
+  ...(requestId !== undefined && { requestId }),
+});
 const isTransient = (code: ProblemCode) =>
   code === 'RATE_LIMITED' || code === 'PROVIDER_ERROR' || code === 'TIMEOUT' || code === 'NETWORK_ERROR';
 
@@ -301,10 +353,20 @@ function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   });
 }
 
-function ofAbort(error: unknown, signal: AbortSignal | undefined, nowMs: number): unknown {
+/** What the caller of the call is told. */
+function outwards(
+  error: unknown,
+  last: IntegrationProblem | undefined,
+  signal: AbortSignal | undefined,
+  nowMs: number,
+): unknown {
   const ended = (message: string) =>
     new IntegrationError(problem('DEADLINE_EXCEEDED', message, new Date(nowMs)));
-  if (error instanceof DeadlineReached) return ended('The provider did not answer in the time there was.');
+  if (last && (error instanceof DeadlineReached || error instanceof NoTurn))
+    return new IntegrationError(last);
+  if (error instanceof NoTurn) return error.refusal;
+  if (error instanceof DeadlineReached || error instanceof AttemptCut)
+    return ended('The provider did not answer in the time there was.');
   if (error instanceof Closing)
     return new IntegrationError(problem('QUEUE_FULL', 'The service is shutting down.', new Date(nowMs)));
   if (signal?.aborted && error === signal.reason) return ended('Nobody waits for the answer any longer.');

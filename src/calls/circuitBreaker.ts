@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
  *   CLOSED     calls pass; their outcomes of the last 30 s are counted. Half of at least 10 failing: OPEN.
  *   OPEN       nothing passes until a jittered 5 to 10 s are over, then the next call finds it HALF_OPEN.
  *   HALF_OPEN  exactly one call passes, the probe; the others are refused at once. It succeeds: CLOSED, counting from
- *              nothing. It fails: OPEN. It reports nothing: after 15 s, or when its caller gives up, the place is free.
+ *              nothing. It fails: OPEN. It reports nothing: after `probeWithinMs`, or when its caller gives up, the place is free.
  */
 export interface CircuitBreaker {
   /** Milliseconds after which to ask again; 0 when a call may pass now. Takes nothing. */
@@ -33,11 +33,11 @@ const minimumCalls = 10;
 const openAtRate = 0.5;
 const degradedAtRate = 0.2;
 const openForMs = { least: 5_000, most: 10_000 };
-const probeWithinMs = 15_000;
 /** What a refused caller is told while a probe is under way. */
 const probingHintMs = 1_000;
 
-export function createCircuitBreaker(clock: Clock): CircuitBreaker {
+/** `probeWithinMs`: longer than an attempt can take, or a second probe starts beside a slow one. */
+export function createCircuitBreaker(clock: Clock, probeWithinMs: number): CircuitBreaker {
   const counts = Array.from({ length: slices }, () => ({ slice: -Infinity, calls: 0, failures: 0 }));
   let openUntil: number | undefined;
   let probe: { permit: object; until: number } | undefined;

@@ -23,11 +23,29 @@ export interface PriorityQueue<T> {
   remove(item: T): void;
   /** The next one, which stays; undefined when nobody waits. */
   peek(): T | undefined;
+  /** Orders the next one among those of other queues, lower first; Infinity when nobody waits. */
+  firstDueAt(): number;
+  /** How many would stand before one who came now. */
+  ahead(priority: Priority): number;
+  /** Everybody, in no order. Leaving meanwhile is allowed. */
+  all(): Iterable<T>;
 }
 
 export function createPriorityQueue<T>(clock: Clock): PriorityQueue<T> {
   const lanes = priorities.map(() => new Map<T, Waiting<T>>());
   let size = 0;
+
+  const first = (): { item: T; dueAt: number } | undefined => {
+    let found: { item: T; dueAt: number } | undefined;
+    for (const [level, lane] of lanes.entries()) {
+      const [head] = lane.values();
+      if (!head) continue;
+      const dueAt = head.since + level * levelMs;
+      if (!found || dueAt < found.dueAt) found = { item: head.item, dueAt };
+    }
+    return found;
+  };
+
   return {
     get size() {
       return size;
@@ -39,16 +57,26 @@ export function createPriorityQueue<T>(clock: Clock): PriorityQueue<T> {
     remove(item) {
       if (lanes.some((lane) => lane.delete(item))) size--;
     },
-    peek() {
-      let first: T | undefined;
-      let firstAt = Infinity;
+    peek: () => first()?.item,
+    firstDueAt: () => first()?.dueAt ?? Infinity,
+    ahead(priority) {
+      const own = priorities.indexOf(priority);
+      const dueAt = clock.monotonic() + own * levelMs;
+      let count = 0;
       for (const [level, lane] of lanes.entries()) {
-        const [head] = lane.values();
-        if (!head || head.since + level * levelMs >= firstAt) continue;
-        first = head.item;
-        firstAt = head.since + level * levelMs;
+        if (level <= own) {
+          count += lane.size;
+          continue;
+        }
+        for (const { since } of lane.values()) {
+          if (since + level * levelMs > dueAt) break;
+          count++;
+        }
       }
-      return first;
+      return count;
+    },
+    *all() {
+      for (const lane of lanes) yield* lane.keys();
     },
   };
 }

@@ -24,13 +24,15 @@ export interface BudgetView {
 export interface RateLimiter {
   /** 0 when taken, otherwise the milliseconds after which to ask again. */
   take(buckets: readonly Bucket[]): number;
-  /** What `take` would answer, without taking. */
-  waitMs(buckets: readonly Bucket[]): number;
+  /** What `take` would answer, without taking, once `ahead` more calls had been taken from each bucket. */
+  waitMs(buckets: readonly Bucket[], ahead?: (bucket: Bucket) => number): number;
   /** Lets nobody through for `ms`. A shorter pause never ends a longer one. */
   pause(buckets: readonly Bucket[], ms: number): void;
   pausedMs(buckets: readonly Bucket[]): number;
   /** The bucket with the fewest calls left. */
   view(buckets: readonly Bucket[]): BudgetView | undefined;
+  /** Buckets that are remembered. */
+  readonly size: number;
 }
 
 /**
@@ -46,6 +48,7 @@ interface State {
   times: number[];
   start: number;
   pausedUntil: number;
+  windowMs: number;
 }
 
 export function createRateLimiter(clock: Clock): RateLimiter {
@@ -54,21 +57,30 @@ export function createRateLimiter(clock: Clock): RateLimiter {
 
   const stateOf = (bucket: Bucket): State => {
     let state = states.get(bucket.key);
-    if (!state) states.set(bucket.key, (state = { times: [], start: 0, pausedUntil: 0 }));
+    if (!state) states.set(bucket.key, (state = { times: [], start: 0, pausedUntil: 0, windowMs: 0 }));
+    state.windowMs = bucket.windowMs;
     expire(state, bucket.windowMs, clock.monotonic());
     return state;
   };
 
-  const waitMs = (buckets: readonly Bucket[]): number => {
+  const waitMs = (buckets: readonly Bucket[], ahead?: (bucket: Bucket) => number): number => {
     const now = clock.monotonic();
     let wait = 0;
     for (const bucket of buckets) {
       const { times, start, pausedUntil } = stateOf(bucket);
       wait = Math.max(wait, pausedUntil - now);
       const used = times.length - start;
-      // The call that must leave the window before one more fits in.
-      if (used >= bucket.limit)
-        wait = Math.max(wait, times[start + used - bucket.limit]! + bucket.windowMs + jitterMs - now);
+      const { limit } = bucket;
+      const heldMs = bucket.windowMs + jitterMs;
+      // The call that must leave the window before one more fits in: a past one, or one of those ahead, which in turn
+      // waits for the one `limit` before it.
+      const leaving = used + (ahead?.(bucket) ?? 0) - limit;
+      if (leaving < 0) continue;
+      const rounds = leaving < used ? 0 : Math.ceil((leaving - used + 1) / limit);
+      const past = leaving - rounds * limit;
+      // None in the past: the one that the rounds end at goes now.
+      const fits = past >= 0 ? times[start + past]! + (rounds + 1) * heldMs - now : rounds * heldMs;
+      wait = Math.max(wait, fits);
     }
     return wait;
   };
@@ -76,12 +88,15 @@ export function createRateLimiter(clock: Clock): RateLimiter {
   const sweep = () => {
     if (++looks % sweepEvery !== 0) return;
     const now = clock.monotonic();
-    for (const [key, { times, pausedUntil }] of states)
-      if (pausedUntil <= now && (times.at(-1) ?? 0) < now - longestWindowMs) states.delete(key);
+    for (const [key, { times, pausedUntil, windowMs }] of states)
+      if (pausedUntil <= now && (times.at(-1) ?? -Infinity) + windowMs + jitterMs <= now) states.delete(key);
   };
 
   return {
     waitMs,
+    get size() {
+      return states.size;
+    },
     take(buckets) {
       sweep();
       const wait = waitMs(buckets);
@@ -124,9 +139,6 @@ export function createRateLimiter(clock: Clock): RateLimiter {
     },
   };
 }
-
-/** No limit that we know counts over more than a day. */
-const longestWindowMs = 24 * 60 * 60_000;
 
 /** Drops the times that have left the window; moves memory only once half of it is waste. */
 function expire(state: State, windowMs: number, now: number): void {

@@ -1,4 +1,4 @@
-import type { Caller } from '../calls/caller.ts';
+import type { Call, Caller } from '../calls/caller.ts';
 import type { HttpRequest, HttpResponse } from '../calls/http.ts';
 import type { Clock } from '../clock.ts';
 import { fail } from '../errors.ts';
@@ -23,7 +23,7 @@ export interface TokenEndpoint {
     integrationId: string,
     grant: { code: string; redirectUri: string; codeVerifier: string | undefined; scopes: string[] },
   ): Promise<TokenSet>;
-  /** Not resent when the answer is lost: under rotation that would end the grant (RFC 9700 §4.14). */
+  /** Not resent once it may have been processed: under rotation that would end the grant (RFC 9700 §4.14). */
   refresh(integrationId: string, refreshToken: string, scopes: string[]): Promise<TokenSet>;
   revoke(integrationId: string, token: string, deadlineAtMs?: number): Promise<void>;
 }
@@ -51,8 +51,7 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
     { provider, credentials }: ConfiguredProvider & { credentials: { clientId: string } },
     request: HttpRequest,
     process: (response: HttpResponse, sentAtMs: number) => T | TokenFault,
-    idempotent: boolean,
-    deadlineAtMs = clock.now() + deadlineMs,
+    options: Pick<Call, 'idempotent' | 'retry'> & { deadlineAtMs?: number | undefined },
   ): Promise<T> => {
     let sentAtMs = clock.now();
     let result: T | undefined;
@@ -61,8 +60,8 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
       host: new URL(request.url).host,
       buckets: [{ key: JSON.stringify(['token', provider.id, credentials.clientId]), ...tokenLimit }],
       priority: 'interactive',
-      deadlineAtMs,
-      idempotent,
+      ...options,
+      deadlineAtMs: options.deadlineAtMs ?? clock.now() + deadlineMs,
       request: () => {
         sentAtMs = clock.now();
         return Promise.resolve(request);
@@ -90,7 +89,7 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
             sentAtMs,
             purpose: 'exchange',
           }),
-        false,
+        { idempotent: false, retry: { attempts: 1 } },
       );
     },
     refresh(integrationId, refreshToken, scopes) {
@@ -105,14 +104,14 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
             sentAtMs,
             purpose: 'refresh',
           }),
-        false,
+        { idempotent: false },
       );
     },
     async revoke(integrationId, token, deadlineAtMs) {
       const target = configured(integrationId);
       const { provider, endpoints, credentials } = target;
       const request = revokeRequest(endpoints, provider.oauth, credentials, token);
-      await call(target, request, processRevokeResponse, true, deadlineAtMs);
+      await call(target, request, processRevokeResponse, { idempotent: true, deadlineAtMs });
     },
   };
 }

@@ -136,6 +136,28 @@ describe('a call, by the real clock', () => {
     expect(await problemOf(ask({ idempotent: false }))).toMatchObject({ code: 'PROVIDER_ERROR' });
   });
 
+  it.each([
+    ['a body that is cut', 'http', 'NETWORK_ERROR'],
+    ['a line that is not TLS', 'https', 'NETWORK_ERROR'],
+  ])('reports %s', async (_, scheme, code) => {
+    server.script((_request, response) => {
+      response.writeHead(200, { 'content-length': '100' }).write('half');
+      setTimeout(() => response.destroy(), 10);
+    });
+    const request = () =>
+      Promise.resolve({ method: 'GET' as const, url: `${scheme}://${server.host}/`, headers: {} });
+    expect(await problemOf(ask({ idempotent: false, request }))).toMatchObject({ code });
+  });
+
+  it('says that a request of ours is wrong, and blames nobody else', async () => {
+    const request = () =>
+      Promise.resolve({ method: 'GET' as const, url: server.url, headers: { authorization: 'a\nsecret' } });
+    for (let i = 0; i < 20; i++)
+      await expect(ask({ request })).rejects.toThrow(/^(?!.*secret)invalid authorization header$/);
+    expect(caller.health('x')).toBe('HEALTHY');
+    expect(server.requests).toHaveLength(0);
+  });
+
   it('does not follow a redirect', async () => {
     server.script({ status: 302, headers: { location: 'http://127.0.0.1:1/' } });
     expect((await ask()).status).toBe(302);
@@ -158,6 +180,13 @@ describe('a call, by the real clock', () => {
     expect((await ask({ idempotent: false })).status).toBe(200);
   });
 
+  it('sends what must never go twice only once, even when it was not processed', async () => {
+    server.script({ status: 429, headers: { 'retry-after': '0' } });
+    const once = ask({ idempotent: false, retry: { attempts: 1 } });
+    expect(await problemOf(once)).toMatchObject({ code: 'RATE_LIMITED' });
+    expect(server.requests).toHaveLength(1);
+  });
+
   it('renews the token once after a 401, and makes the request anew', async () => {
     server.script(401, 200);
     let token = 'old';
@@ -174,10 +203,14 @@ describe('a call, by the real clock', () => {
   });
 
   it('asks for reauthorization when even the new token is refused', async () => {
-    server.script(401);
+    server.script({ status: 401, headers: { tid: 't-2' } });
     let renewed = 0;
     const refused = ask({ reauthenticate: () => Promise.resolve(void renewed++) });
-    expect(await problemOf(refused)).toMatchObject({ code: 'REAUTHORIZATION_REQUIRED', actor: 'USER' });
+    expect(await problemOf(refused)).toMatchObject({
+      code: 'REAUTHORIZATION_REQUIRED',
+      actor: 'USER',
+      requestId: 't-2',
+    });
     expect([renewed, server.requests.length]).toEqual([1, 2]);
   });
 
@@ -217,6 +250,14 @@ describe('a call, by the real clock', () => {
       code: 'DEADLINE_EXCEEDED',
     });
     expect(performance.now() - started).toBeLessThan(1_000);
+  });
+
+  it('ends at its deadline in a retry, whatever the attempt before met', async () => {
+    server.script(500, { silent: true });
+    expect(await problemOf(ask({ deadlineAtMs: Date.now() + 300 }))).toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+    expect(server.requests).toHaveLength(2);
   });
 
   it('keeps the last failure when the next pause does not fit in', async () => {
@@ -295,6 +336,109 @@ describe('a call, by a clock that the test moves', () => {
     await caller.close();
     await Promise.all(waiting);
     expect(server.requests).toHaveLength(1);
+  });
+
+  /** Moves the clock in steps that no attempt's timeout fits in, and lets real I/O run between. */
+  const elapse = async (ms: number) => {
+    for (let gone = 0; gone < ms; gone += 200) {
+      await clock.advance(200);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+
+  it('lets an interactive call pass a long line of backfill', async () => {
+    const buckets = [{ key: 'slow', limit: 10, windowMs: 1_000 }];
+    const patient = { buckets, deadlineAtMs: clock.now() + 10_000_000 };
+    const line = Array.from({ length: 90 }, () =>
+      call(clock, { ...patient, priority: 'backfill' }).catch(() => undefined),
+    );
+    await clock.advance(0);
+    const urgent = call(clock, { buckets, deadlineAtMs: clock.now() + 2_000 });
+    await elapse(1_200);
+    expect((await urgent).status).toBe(200);
+    await caller.close();
+    await Promise.all(line);
+    expect(server.requests.length).toBeLessThanOrEqual(20);
+  });
+
+  it('refuses nobody who need not wait when too many wait elsewhere', async () => {
+    await caller.close();
+    caller = createCaller({
+      clock,
+      requestTimeoutMs: 1_000,
+      retry: { baseMs: 20, capMs: 100, attempts: 1 },
+      queue: { perBucket: 10, total: 10 },
+    });
+    const slow = { buckets: [{ key: 'slow', limit: 1, windowMs: 10_000 }], deadlineAtMs: clock.now() + 1e9 };
+    await call(clock, slow);
+    const line = Array.from({ length: 10 }, () => call(clock, slow).catch(() => undefined));
+    await clock.advance(0);
+    expect(await problemOf(call(clock, slow))).toMatchObject({ code: 'QUEUE_FULL' });
+    expect((await call(clock)).status).toBe(200);
+    await caller.close();
+    await Promise.all(line);
+  });
+
+  it('keeps the last failure when the retry cannot have its turn in time', async () => {
+    const buckets = [{ key: 'slow', limit: 1, windowMs: 60_000 }];
+    server.script(500);
+    const refused = problemOf(call(clock, { buckets }));
+    await elapse(1_000);
+    expect(await refused).toMatchObject({ code: 'PROVIDER_ERROR' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('cuts a provider’s own wait to a quarter of an hour', async () => {
+    server.script(429);
+    const absurd: Classify = () => ({ code: 'RATE_LIMITED', message: 'wait', retryAfterMs: 1e12 });
+    expect(await problemOf(call(clock, { classify: absurd }))).toMatchObject({ retryAfterSeconds: 900 });
+  });
+
+  it('ends at once when nobody waits any longer, while it backs off', async () => {
+    server.script({ status: 503, headers: { 'retry-after': '3' } });
+    const leaving = new AbortController();
+    const cancelled = problemOf(call(clock, { signal: leaving.signal }));
+    await expect.poll(() => clock.sleeping()).toBe(2);
+    await expect.poll(() => server.requests.length).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    leaving.abort(new Error('gone'));
+    expect(await cancelled).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(server.requests).toHaveLength(1);
+    expect(clock.sleeping()).toBe(0);
+  });
+
+  it('tells those who wait when the breaker opens, and uses up no budget for them or beside a probe', async () => {
+    const buckets = [{ key: 'slow', limit: 1, windowMs: 1_000 }];
+    await call(clock, { buckets });
+    server.script(500);
+    const line = Array.from({ length: 4 }, () =>
+      problemOf(call(clock, { buckets, deadlineAtMs: clock.now() + 60_000 })),
+    );
+    await clock.advance(0);
+    for (let i = 0; i < 10; i++) await problemOf(call(clock, { idempotent: false }));
+    for (const refused of await Promise.all(line)) expect(refused.code).toBe('CIRCUIT_OPEN');
+    const sent = server.requests.length;
+
+    await clock.advance(10_000);
+    server.script((_, response) => setTimeout(() => response.end('{}'), 50));
+    await Promise.allSettled(Array.from({ length: 200 }, () => call(clock)));
+    expect(server.requests).toHaveLength(sent + 1);
+    expect(caller.budget([{ key: 'x', limit: 1_000, windowMs: 1_000 }])?.remaining).toBe(999);
+  });
+
+  it('adds at most a fifth, and a small reserve, to what is asked of a failing provider', async () => {
+    server.script(500);
+    const asked: Promise<unknown>[] = [];
+    for (let i = 0; i < 200; i++) {
+      asked.push(call(clock).catch(() => undefined));
+      await elapse(200);
+    }
+    await elapse(2_000);
+    await Promise.all(asked);
+    expect(asked).toHaveLength(200);
+    expect(server.requests.length).toBeLessThanOrEqual(200 * 1.2 + 10);
+    // The breaker keeps most of them from the provider.
+    expect(server.requests.length).toBeLessThan(100);
   });
 
   it('trips the breaker: no more calls, then one probe, then all again', async () => {

@@ -4,14 +4,14 @@ import { manualClock } from '../support/manualClock.ts';
 
 function broken() {
   const clock = manualClock();
-  const breaker = createCircuitBreaker(clock);
+  const breaker = createCircuitBreaker(clock, 15_000);
   for (let i = 0; i < 10; i++) breaker.admit()!.failed();
   return { clock, breaker };
 }
 
 describe('the circuit breaker', () => {
   it('stays closed for less than ten calls, and for less than half of them failing', () => {
-    const breaker = createCircuitBreaker(manualClock());
+    const breaker = createCircuitBreaker(manualClock(), 15_000);
     for (let i = 0; i < 9; i++) breaker.admit()!.failed();
     expect(breaker.health()).toBe('HEALTHY');
     for (let i = 0; i < 20; i++) breaker.admit()!.succeeded();
@@ -22,7 +22,7 @@ describe('the circuit breaker', () => {
 
   it('opens when half of the calls of the last 30 s fail, and forgets older ones', async () => {
     const clock = manualClock();
-    const breaker = createCircuitBreaker(clock);
+    const breaker = createCircuitBreaker(clock, 15_000);
     for (let i = 0; i < 9; i++) breaker.admit()!.failed();
     await clock.advance(31_000);
     breaker.admit()!.failed();
@@ -68,9 +68,21 @@ describe('the circuit breaker', () => {
     expect(breaker.health()).toBe('HEALTHY');
   });
 
+  it('keeps its place for a probe as long as an attempt may take', async () => {
+    const clock = manualClock();
+    const breaker = createCircuitBreaker(clock, 60_000);
+    for (let i = 0; i < 10; i++) breaker.admit()!.failed();
+    await clock.advance(10_000);
+    const probe = breaker.admit()!;
+    await clock.advance(59_999);
+    expect(breaker.admit()).toBeUndefined();
+    probe.succeeded();
+    expect(breaker.health()).toBe('HEALTHY');
+  });
+
   it('is not closed by calls that began before it opened', () => {
     const clock = manualClock();
-    const breaker = createCircuitBreaker(clock);
+    const breaker = createCircuitBreaker(clock, 15_000);
     const early = Array.from({ length: 5 }, () => breaker.admit()!);
     for (let i = 0; i < 10; i++) breaker.admit()!.failed();
     for (const permit of early) permit.succeeded();

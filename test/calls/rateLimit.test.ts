@@ -7,6 +7,8 @@ import { manualClock } from '../support/manualClock.ts';
 const second: Bucket = { key: 'second', limit: 10, windowMs: 1_000 };
 const minute: Bucket = { key: 'minute', limit: 50, windowMs: 60_000 };
 const never = new AbortController().signal;
+/** Of a breaker that is closed. */
+const free = { refusal: () => undefined, enter: () => undefined };
 const open = { perBucket: 100_000, total: 100_000 };
 
 /** The most calls in any window of `windowMs`, wherever it starts. */
@@ -55,6 +57,18 @@ describe('the rate limiter', () => {
     expect(limiter.view([])).toBeUndefined();
   });
 
+  it('forgets buckets that are free again, and keeps paused ones', async () => {
+    const clock = manualClock();
+    const limiter = createRateLimiter(clock);
+    limiter.pause([minute], 900_000);
+    for (let i = 0; i < 999; i++) limiter.take([{ ...second, key: `account ${i}` }]);
+    expect(limiter.size).toBe(1_000);
+    await clock.advance(1_100);
+    for (let i = 0; i < 2; i++) limiter.take([second]);
+    expect(limiter.size).toBe(2);
+    expect(limiter.pausedMs([minute])).toBeGreaterThan(0);
+  });
+
   it('is never over any limit, whatever arrives, leaves or steps the clock, and serves everybody who stays', async () => {
     const arrival = fc.record({
       afterMs: fc.integer({ min: 0, max: 300 }),
@@ -65,7 +79,7 @@ describe('the rate limiter', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 12 }), async (arrivals) => {
         const clock = manualClock();
-        const turns = createTurns(clock, createRateLimiter(clock), open, never);
+        const turns = createTurns(clock, createRateLimiter(clock), open);
         const times: number[] = [];
         let waiting = 0;
         for (const { afterMs, calls, cancelEvery, stepMs } of arrivals) {
@@ -74,7 +88,7 @@ describe('the rate limiter', () => {
           for (let i = 1; i <= calls; i++) {
             const leaving = new AbortController();
             waiting++;
-            void turns.wait([second, minute], 'poll', leaving.signal).then(
+            void turns.wait([second, minute], 'poll', leaving.signal, free).then(
               () => {
                 waiting--;
                 times.push(clock.monotonic());
@@ -95,9 +109,9 @@ describe('the rate limiter', () => {
 
   it('uses nearly all of the limit under overload', async () => {
     const clock = manualClock();
-    const turns = createTurns(clock, createRateLimiter(clock), open, never);
+    const turns = createTurns(clock, createRateLimiter(clock), open);
     let served = 0;
-    for (let i = 0; i < 1_000; i++) void turns.wait([second], 'poll', never).then(() => served++);
+    for (let i = 0; i < 1_000; i++) void turns.wait([second], 'poll', never, free).then(() => served++);
     await clock.advance(60_000);
     expect(served).toBeGreaterThanOrEqual(585);
     expect(served).toBeLessThanOrEqual(610);
@@ -107,11 +121,11 @@ describe('the rate limiter', () => {
 describe('a turn', () => {
   it('goes to the higher priority first, and to backfill within 15 s of endless higher calls', async () => {
     const clock = manualClock();
-    const turns = createTurns(clock, createRateLimiter(clock), open, never);
+    const turns = createTurns(clock, createRateLimiter(clock), open);
     const bucket: Bucket = { key: 'slow', limit: 1, windowMs: 1_000 };
     const order: string[] = [];
     const wait = (name: string, priority: 'interactive' | 'backfill' | 'poll' | 'webhook') =>
-      void turns.wait([bucket], priority, never).then(() => order.push(name));
+      void turns.wait([bucket], priority, never, free).then(() => order.push(name));
     wait('first', 'poll');
     wait('backfill', 'backfill');
     wait('poll', 'poll');
@@ -134,13 +148,13 @@ describe('a turn', () => {
   it('leaves at once when cancelled, and costs nothing', async () => {
     const clock = manualClock();
     const limiter = createRateLimiter(clock);
-    const turns = createTurns(clock, limiter, open, never);
+    const turns = createTurns(clock, limiter, open);
     const bucket: Bucket = { key: 'slow', limit: 1, windowMs: 1_000 };
-    await turns.wait([bucket], 'poll', never);
+    await turns.wait([bucket], 'poll', never, free);
     const leaving = new AbortController();
-    const cancelled = turns.wait([bucket], 'interactive', leaving.signal);
+    const cancelled = turns.wait([bucket], 'interactive', leaving.signal, free);
     let served = false;
-    void turns.wait([bucket], 'backfill', never).then(() => (served = true));
+    void turns.wait([bucket], 'backfill', never, free).then(() => (served = true));
     expect(turns.queued([bucket])).toBe(2);
     leaving.abort(new Error('left'));
     await expect(cancelled).rejects.toThrow('left');
@@ -151,13 +165,13 @@ describe('a turn', () => {
 
   it('is estimated and bounded', async () => {
     const clock = manualClock();
-    const turns = createTurns(clock, createRateLimiter(clock), { perBucket: 25, total: 30 }, never);
+    const turns = createTurns(clock, createRateLimiter(clock), { perBucket: 25, total: 30 });
     const other: Bucket = { key: 'other', limit: 1, windowMs: 1_000 };
-    for (let i = 0; i < 35; i++) void turns.wait([second], 'poll', never);
+    for (let i = 0; i < 35; i++) void turns.wait([second], 'poll', never, free);
     expect(turns.hasRoom([second])).toBe(false);
-    expect(turns.estimateMs([second])).toBeGreaterThanOrEqual(3_000);
+    expect(turns.estimateMs([second], 'poll')).toBeGreaterThanOrEqual(3_000);
     expect(turns.hasRoom([other])).toBe(true);
-    for (let i = 0; i < 6; i++) void turns.wait([other], 'poll', never);
+    for (let i = 0; i < 6; i++) void turns.wait([other], 'poll', never, free);
     expect(turns.hasRoom([other])).toBe(false);
     await clock.advance(10_000);
     expect(turns.queued([second])).toBe(0);

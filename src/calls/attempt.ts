@@ -1,5 +1,5 @@
 import { Agent, errors, request as send } from 'undici';
-import type { HttpRequest, HttpResponse } from './http.ts';
+import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
 
 export const maxResponseBytes = 8 * 1024 * 1024;
 
@@ -102,4 +102,23 @@ function plain(headers: Record<string, string | string[] | undefined>): Record<s
   return Object.fromEntries(
     entries.map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value!]),
   );
+}
+
+/** An attempt that did not succeed. `sent`: the provider may have acted on it. */
+export type Failed = { fault: Fault; response: HttpResponse | undefined; sent: boolean };
+export type Judged = Failed | { fault: undefined; response: HttpResponse };
+
+export const timedOut: Attempted = {
+  kind: 'failed',
+  code: 'TIMEOUT',
+  message: 'The provider did not answer in time.',
+  sent: true,
+};
+
+export function judge(result: Attempted, classify: Classify, nowMs: number): Judged {
+  if (result.kind === 'failed')
+    return { fault: { code: result.code, message: result.message }, response: undefined, sent: result.sent };
+  const { response } = result;
+  const fault = classify(response, nowMs);
+  return fault ? { fault, response, sent: true } : { fault, response };
 }

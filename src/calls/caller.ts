@@ -1,8 +1,9 @@
 import type { Clock } from '../clock.ts';
 import { IntegrationError, problem, type IntegrationProblem, type ProblemCode } from '../errors.ts';
-import { createAttempt, type Attempted } from './attempt.ts';
+import { createAttempt, judge, timedOut, type Failed, type Judged } from './attempt.ts';
 import { backoffMs, createRetryBudget, type RetryBudget, type RetryPolicy } from './backoff.ts';
 import { createCircuitBreaker, type CircuitBreaker, type Health, type Permit } from './circuitBreaker.ts';
+import { AttemptCut, Closing, DeadlineReached, NoTurn, outwards, TimeoutReached, unless } from './endings.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
 import type { Priority } from './priorityQueue.ts';
 import { createRateLimiter, type Bucket, type BudgetView as BucketView } from './rateLimit.ts';
@@ -297,20 +298,6 @@ type Progress = Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'> & {
   last: IntegrationProblem | undefined;
 };
 
-class TimeoutReached extends Error {}
-class DeadlineReached extends Error {}
-/** The deadline fell into an attempt. */
-class AttemptCut extends Error {}
-class Closing extends Error {}
-/** The call cannot have its turn: the problem of a first attempt, while a retry keeps that of the one before. */
-class NoTurn extends Error {
-  readonly refusal: IntegrationError;
-  constructor(cause: IntegrationError) {
-    super(cause.message);
-    this.refusal = cause;
-  }
-}
-
 /** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */
 const silenceMs = 1_000;
 
@@ -323,55 +310,6 @@ const evidence = ({ providerCode, requestId }: Fault) => ({
 });
 const isTransient = (code: ProblemCode) =>
   code === 'RATE_LIMITED' || code === 'PROVIDER_ERROR' || code === 'TIMEOUT' || code === 'NETWORK_ERROR';
-
-/** `sent`: the provider may have acted on it. */
-type Failed = { fault: Fault; response: HttpResponse | undefined; sent: boolean };
-type Judged = Failed | { fault: undefined; response: HttpResponse };
-
-const timedOut: Attempted = {
-  kind: 'failed',
-  code: 'TIMEOUT',
-  message: 'The provider did not answer in time.',
-  sent: true,
-};
-
-function judge(result: Attempted, classify: Classify, nowMs: number): Judged {
-  if (result.kind === 'failed')
-    return { fault: { code: result.code, message: result.message }, response: undefined, sent: result.sent };
-  const { response } = result;
-  const fault = classify(response, nowMs);
-  return fault ? { fault, response, sent: true } : { fault, response };
-}
-
-/** `work`, given up (it goes on unheard) when the signal aborts first. */
-function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason as Error);
-    if (signal.aborted) aborted();
-    signal.addEventListener('abort', aborted, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
-  });
-}
-
-/** What the caller of the call is told. */
-function outwards(
-  error: unknown,
-  last: IntegrationProblem | undefined,
-  signal: AbortSignal | undefined,
-  nowMs: number,
-): unknown {
-  const ended = (message: string) =>
-    new IntegrationError(problem('DEADLINE_EXCEEDED', message, new Date(nowMs)));
-  if (last && (error instanceof DeadlineReached || error instanceof NoTurn))
-    return new IntegrationError(last);
-  if (error instanceof NoTurn) return error.refusal;
-  if (error instanceof DeadlineReached || error instanceof AttemptCut)
-    return ended('The provider did not answer in the time there was.');
-  if (error instanceof Closing)
-    return new IntegrationError(problem('QUEUE_FULL', 'The service is shutting down.', new Date(nowMs)));
-  if (signal?.aborted && error === signal.reason) return ended('Nobody waits for the answer any longer.');
-  return error;
-}
 
 function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key);

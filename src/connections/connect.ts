@@ -154,12 +154,15 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       'USER',
     );
 
-  /** Stores a proven grant. One transaction: the tokens, the status, the sync statuses and the event. */
+  /**
+   * Stores a proven grant. One transaction: the tokens, the status, the sync statuses and the event. A connection that
+   * another link has made ACTIVE meanwhile takes the newer grant: revoking either could end both.
+   */
   const keepGrant = (granted: Granted, externalId: string) =>
     db.transaction().execute(async (trx): Promise<IntegrationProblem | null> => {
       const { authorization } = granted;
       const row = await lockConnection(trx, authorization.accountId, authorization.id);
-      if (row?.status !== 'PENDING' && row?.status !== 'NEEDS_REAUTHORIZATION') {
+      if (!row || row.status === 'DISCONNECTED') {
         await revocations.keep(trx, authorization, granted.tokens.refreshToken ?? granted.tokens.accessToken);
         return problem('NOT_CONNECTED', 'The connection was ended while it was being authorized.', now());
       }
@@ -169,6 +172,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
           'A different company was chosen than the one this connection belongs to. Disconnect first to change it.',
           now(),
         );
+      await authorizations.cancel(trx, authorization);
       await tokens.store(trx, authorization, granted.tokens, externalId);
       await activate(trx, authorization, row, granted, externalId);
       await trx

@@ -221,6 +221,33 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     expect(kept).toHaveLength(1);
   });
 
+  it('takes the grants of two links that overlap, and revokes neither', async () => {
+    const first = await consent(await product.authorizationUrl('acme'));
+    await product.admin('POST', 'faults', { delayMs: 400, match: { pathContains: 'companyinfo' } });
+    const slow = product.callback(first);
+    await expect.poll(tokenRequests).toBe(1);
+    const { id } = await product.connected('acme');
+    expect(await slow).toMatchObject({ connectionId: id, problem: null });
+    expect(await only()).toMatchObject({ id, status: 'ACTIVE', generation: 2 });
+    expect(await product.requests('/revoke')).toEqual([]);
+    expect((await product.connections.refresh('acme', id)).problem).toBeNull();
+  });
+
+  it('ends a link that was left open when another one succeeded', async () => {
+    const left = await consent(await product.authorizationUrl('acme', { returnTo }));
+    await product.db
+      .updateTable('oauth_authorizations')
+      .set({ expires_at: new Date(Date.now() + minute) })
+      .execute();
+    await product.connected('acme');
+    expect(await product.callback(left)).toMatchObject({
+      returnTo,
+      problem: { code: 'AUTHORIZATION_EXPIRED' },
+    });
+    expect(await tokenRequests()).toBe(1);
+    expect((await only()).status).toBe('ACTIVE');
+  });
+
   it.each([
     [{ integrationId: 'nosuch' }, 'NOT_FOUND'],
     [{ returnTo: 'https://evil.test/' }, 'INVALID_INPUT'],

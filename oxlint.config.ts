@@ -5,7 +5,7 @@ import type { OxlintConfig, OxlintOverride } from 'oxlint';
  * point one way: up this list, never down. `main` constructs everything, so it may import everything; nothing imports
  * `main` or, but for `main`, the sandbox.
  */
-const bottom = ['errors.ts', 'log.ts', 'clock.ts'];
+const bottom = ['errors.ts', 'log.ts', 'clock.ts', 'deadline.ts'];
 const calls = ['calls/caller.ts', 'calls/http.ts'];
 const events = ['events/events.ts'];
 const db = ['db/database.ts', 'db/tables.ts', 'db/pages.ts', 'db/jobs.ts'];
@@ -32,7 +32,7 @@ const upToWebhooks = [...upToSync, ...webhooks];
 /** Where several layers hold for a file, the last one does. */
 const layers = [
   layer('src/*.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
-  layer('src/{errors,log,clock,config}.ts', from('./', bottom), ['../**', './**']),
+  layer('src/{errors,log,clock,deadline,config}.ts', from('./', bottom), ['../**', './**']),
   layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['../**', './**']),
   layer('src/{calls,events,db}/**', from('../', upToDb)),
   layer('src/providers/**', from('../', [...upToProviders, ...pureOAuth])),

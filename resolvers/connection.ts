@@ -1,7 +1,7 @@
 import type { Connection as ConnectionModel } from '../src/connections/connection.ts';
 import { filtered } from './account.ts';
 import { badUserInput, requireScope, type Context } from './context.ts';
-import { within } from './deadline.ts';
+import { within } from '../src/deadline.ts';
 import { emptyPage, pageRequest } from './pages.ts';
 import type { ConnectionResolvers, QueryResolvers } from './types.generated.ts';
 

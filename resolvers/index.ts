@@ -3,7 +3,7 @@ import { buildSubgraphSchema } from '@apollo/subgraph';
 import { isObjectType, isScalarType, parse, type GraphQLFieldResolver, type GraphQLSchema } from 'graphql';
 import { Account } from './account.ts';
 import { Connection, connectionQueries } from './connection.ts';
-import { requireScope, viewer, type Context } from './context.ts';
+import { badUserInput, requireScope, viewer, type Context } from './context.ts';
 import { ExternalRecord } from './externalRecord.ts';
 import { Integration, integrationQueries } from './integration.ts';
 import { Mutation } from './mutations.ts';
@@ -39,6 +39,7 @@ export const resolvers: Resolvers = {
 export function createSchema(): GraphQLSchema {
   const schema = buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]);
   assertResolversFit(schema, resolvers as Record<string, object>);
+  checkRepresentations(schema);
   guardRootFields(schema);
   return schema;
 }
@@ -76,4 +77,31 @@ function guardRootFields(schema: GraphQLSchema): void {
       if (field.subscribe) field.subscribe = guarded(field.subscribe);
     }
   }
+}
+
+const entities = new Set(['Account', 'Integration', 'Connection', 'SyncStatus', 'ExternalRecord']);
+
+/** A representation that is none fails alone, as its sender's mistake; the others are resolved. */
+function checkRepresentations(schema: GraphQLSchema): void {
+  const field = schema.getQueryType()!.getFields()._entities!;
+  const resolve = field.resolve!;
+  const checked: GraphQLFieldResolver<unknown, Context, { representations: unknown[] }> = (
+    source,
+    args,
+    context,
+    info,
+  ) => {
+    const wrong = args.representations.map(mistakeIn);
+    const representations = args.representations.filter((_, i) => wrong[i] === undefined);
+    const resolved = (resolve(source, { representations }, context, info) as unknown[]).values();
+    return wrong.map((mistake) => (mistake === undefined ? resolved.next().value : badUserInput(mistake)));
+  };
+  field.resolve = checked as typeof resolve;
+}
+
+function mistakeIn(representation: unknown): string | undefined {
+  const { __typename: type, id } = (representation ?? {}) as { __typename?: unknown; id?: unknown };
+  if (typeof type !== 'string' || !entities.has(type))
+    return `representations: __typename must be one of ${[...entities].join(', ')}.`;
+  return typeof id === 'string' ? undefined : 'representations: id must be a string.';
 }

@@ -9,7 +9,7 @@ export function pageRequest(
   position: RegExp,
 ): PageRequest {
   const size = first ?? 50;
-  if (size < 0 || size > most) throw badUserInput(`first: must be from 0 to ${most}.`);
+  if (size < 1 || size > most) throw badUserInput(`first: must be from 1 to ${most}.`);
   const start = after == null ? null : decodeCursor(after);
   if (start === undefined || (start !== null && !position.test(start)))
     throw badUserInput('after: is not a cursor of this list.');

@@ -58,7 +58,7 @@ export type ConnectCredentialsInput = {
 export type ConnectInput = {
   /** What the person typed in. Needed for `CREDENTIALS`, refused for `OAUTH2`. */
   credentials?: InputMaybe<ConnectCredentialsInput>;
-  /** Text of your choice, new for each intention: repeating a request with the same key has no second effect. */
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** One of `integrations`. */
   integrationId: Scalars['ID']['input'];
@@ -93,7 +93,7 @@ export type Connection = {
   __typename?: 'Connection';
   /** Whose it is. */
   account: Account;
-  /** The last time that the provider's answer proved or disproved that it works. Null before the first call. */
+  /** The last time, to the minute, that the provider's answer proved or disproved that it works. Null before the first. */
   checkedAt?: Maybe<Scalars['DateTime']['output']>;
   /** When it was last authorized. Null until it was. */
   connectedAt?: Maybe<Scalars['DateTime']['output']>;
@@ -229,7 +229,7 @@ export type ConnectionStatus =
 export type DisconnectInput = {
   /** `Connection.id`. */
   connectionId: Scalars['ID']['input'];
-  /** Text of your choice, new for each intention: repeating a request with the same key has no second effect. */
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
 
@@ -406,7 +406,7 @@ export type IntegrationProblemCode =
   | 'SCOPES_INSUFFICIENT'
   /** The provider did not answer in time. */
   | 'TIMEOUT'
-  /** The provider did not accept our token, even a renewed one (HTTP 401). */
+  /** The provider did not accept our token (HTTP 401). When it refuses a renewed one too: `REAUTHORIZATION_REQUIRED`. */
   | 'UNAUTHENTICATED'
   /** The provider refused the content (HTTP 422). */
   | 'VALIDATION_FAILED';
@@ -549,7 +549,7 @@ export type QueryIntegrationArgs = {
 export type RedriveDeliveriesInput = {
   /** `WebhookDelivery.id` of each. */
   deliveryIds: Array<Scalars['ID']['input']>;
-  /** Text of your choice, new for each intention: repeating a request with the same key has no second effect. */
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
 
@@ -566,7 +566,7 @@ export type RedriveDeliveriesPayload = {
 export type RefreshInput = {
   /** `Connection.id`. */
   connectionId: Scalars['ID']['input'];
-  /** Text of your choice, new for each intention: repeating a request with the same key has no second effect. */
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
 
@@ -592,7 +592,7 @@ export type RevocationOutcome =
 export type SetWebhookSecretInput = {
   /** `Connection.id`. */
   connectionId: Scalars['ID']['input'];
-  /** Text of your choice, new for each intention: repeating a request with the same key has no second effect. */
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** The secret as the provider shows it. Stored encrypted and never shown again. */
   secret: Scalars['String']['input'];
@@ -643,7 +643,7 @@ export type SyncConnectionInput = {
   connectionId: Scalars['ID']['input'];
   /** True reads every record again, which can take long. Otherwise only what has changed since the last sync. */
   full?: InputMaybe<Scalars['Boolean']['input']>;
-  /** Text of your choice, new for each intention: repeating a request with the same key has no second effect. */
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
   idempotencyKey?: InputMaybe<Scalars['String']['input']>;
   /** Only this resource, for example `Invoice`. Every resource when absent. */
   resource?: InputMaybe<Scalars['String']['input']>;

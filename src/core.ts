@@ -51,6 +51,7 @@ export function createCore(deps: {
     api,
     health,
     addresses,
+    interactiveDeadlineMs,
     clock,
   });
   return {

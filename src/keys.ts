@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigurationError } from './errors.ts';
 import { parseMasterKeys, type MasterKeys } from './oauth/encryption.ts';
 
 /**
@@ -9,7 +10,9 @@ import { parseMasterKeys, type MasterKeys } from './oauth/encryption.ts';
  */
 export async function loadMasterKeys(setting: string | undefined, dataDir: string): Promise<MasterKeys> {
   if (setting !== undefined) return parseMasterKeys(setting);
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigurationError(`DATA_DIR ${dataDir} cannot be made or used (${error.code}): set another`);
+  });
   const file = join(dataDir, 'encryption.keys');
   const written = await readFile(file, 'utf8').catch(() => undefined);
   if (written !== undefined) return parseMasterKeys(written.trim());

@@ -181,7 +181,7 @@ function announce(config: Config, publicUrl: string, sandbox: Sandbox | undefine
 
   A first query to paste:
 
-    curl -s ${publicUrl}/graphql -H 'content-type: application/json' -H 'x-account-id: demo' \\
+    curl -s ${publicUrl}/graphql -H 'content-type: application/json' -H '${config.identity.kind === 'development' ? 'x-account-id: demo' : 'authorization: Bearer <token>'}' \\
       -d '{"query":"mutation { connect(input: { integrationId: \\"quickbooks\\" }) { authorizationUrl problem { code message } } }"}'
 
   Open the authorizationUrl in a browser, choose a company, and then ask:

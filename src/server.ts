@@ -120,6 +120,9 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
   app.addHook('onClose', () => apollo.stop());
   let graphiql: Promise<string> | undefined;
 
+  app.all('/graphql/stream', (_request, reply) =>
+    graphqlError(reply, 501, 'SUBSCRIPTIONS_NOT_SUPPORTED', 'Subscriptions are not served by this version.'),
+  );
   app.route({
     method: ['GET', 'POST'],
     url: '/graphql',
@@ -140,7 +143,13 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
         });
       } catch (error) {
         if (error instanceof UnauthenticatedError) return refuse(reply, error.message);
-        throw error;
+        log.error({ err: error }, 'an identity could not be verified');
+        return graphqlError(
+          reply,
+          500,
+          'INTERNAL_SERVER_ERROR',
+          'The identity cannot be verified at present.',
+        );
       }
       const body = request.method === 'POST' ? jsonBody(request, reply) : undefined;
       if (reply.sent) return reply;

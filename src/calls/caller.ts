@@ -6,7 +6,7 @@ import { createCircuitBreaker, type CircuitBreaker, type Health, type Permit } f
 import { AttemptCut, Closing, DeadlineReached, NoTurn, outwards, TimeoutReached, unless } from './endings.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
 import type { Priority } from './priorityQueue.ts';
-import { createRateLimiter, type Bucket, type BudgetView as BucketView } from './rateLimit.ts';
+import { createRateLimiter, type Bucket, type BudgetView as BucketView, type Slot } from './rateLimit.ts';
 import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
 import { createTurns } from './turns.ts';
 
@@ -112,7 +112,12 @@ export function createCaller(options: CallerOptions): Caller {
   };
 
   /** The queue, the rate limit and the breaker. Refuses at once what cannot have its turn in time. */
-  const turn = async (call: Call, breaker: CircuitBreaker, signal: AbortSignal): Promise<Permit> => {
+  const turn = async (
+    call: Call,
+    breaker: CircuitBreaker,
+    slot: Slot,
+    signal: AbortSignal,
+  ): Promise<Permit> => {
     const { buckets, priority } = call;
     const estimateMs = turns.estimateMs(buckets, priority);
     if (clock.now() + estimateMs > call.deadlineAtMs) {
@@ -126,6 +131,7 @@ export function createCaller(options: CallerOptions): Caller {
       throw new NoTurn(refusal('QUEUE_FULL', 'Too many calls are waiting for this provider.', estimateMs));
     // Nothing comes between the two: who is not refused is admitted.
     return turns.wait(buckets, priority, signal, {
+      slot,
       refusal: () => refusalOf(breaker),
       enter: () => breaker.admit()!,
     });
@@ -208,11 +214,14 @@ export function createCaller(options: CallerOptions): Caller {
       if (refused) throw refused;
       const request = await unless(signal, call.request());
       const since = clock.monotonic();
-      const permit = await turn(call, breaker, signal).finally(() => {
+      const slot: Slot = { arrivedBy: 0 };
+      const permit = await turn(call, breaker, slot, signal).finally(() => {
         progress.waitedMs += clock.monotonic() - since;
       });
       progress.attempts++;
-      const judged = await tryOnce(call, request, breaker, permit, running);
+      const judged = await tryOnce(call, request, breaker, permit, running).finally(() =>
+        limiter.arrived(slot),
+      );
       if (!judged.fault) return judged.response;
       progress.requestId = judged.fault.requestId;
       if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {

@@ -16,14 +16,25 @@ export interface BudgetView {
   pausedUntilMs: number | undefined;
 }
 
+/** A call in the windows that it counts in. */
+export interface Slot {
+  /** The latest monotonic time at which the provider can have counted it. */
+  arrivedBy: number;
+}
+
 /**
  * Strict sliding windows: the times of the last calls are kept, so no window of the provider's, wherever it starts, sees
  * more than the limit. (A token bucket whose burst equals the limit lets twice the limit through.) A call that counts
  * against several buckets takes all of them or none.
+ *
+ * The provider's clock starts when a call arrives there, later than ours, and by a different delay for each: a cold
+ * line takes its time. So a call leaves its window a window after the answer, by when it had surely arrived.
  */
 export interface RateLimiter {
-  /** 0 when taken, otherwise the milliseconds after which to ask again. */
-  take(buckets: readonly Bucket[]): number;
+  /** 0 when taken, otherwise the milliseconds after which to ask again. Without a slot the call arrives now. */
+  take(buckets: readonly Bucket[], slot?: Slot): number;
+  /** The call was answered, or ended otherwise. */
+  arrived(slot: Slot): void;
   /** What `take` would answer, without taking, once `ahead` more calls had been taken from each bucket. */
   waitMs(buckets: readonly Bucket[], ahead?: (bucket: Bucket) => number): number;
   /** Lets nobody through for `ms`. A shorter pause never ends a longer one. */
@@ -35,17 +46,16 @@ export interface RateLimiter {
   readonly size: number;
 }
 
-/**
- * Two calls that leave a window apart can arrive closer together: by the difference of their ways, and a timer's
- * millisecond. The window is held this much longer.
- */
-const jitterMs = 20;
+/** A slow answer holds no place up for longer than this: by then a call has arrived, or never will. */
+const transitMs = 100;
+/** For a timer that fires early and a provider whose clock runs a little faster. */
+const jitterMs = 5;
 /** Buckets that are wholly free are forgotten, this many looks apart. */
 const sweepEvery = 1_000;
 
 interface State {
-  /** Monotonic times of the calls in the window, oldest first; what stands before `start` has left it. */
-  times: number[];
+  /** The calls in the window, oldest first; what stands before `start` has left it. */
+  times: Slot[];
   start: number;
   pausedUntil: number;
   windowMs: number;
@@ -79,7 +89,7 @@ export function createRateLimiter(clock: Clock): RateLimiter {
       const rounds = leaving < used ? 0 : Math.ceil((leaving - used + 1) / limit);
       const past = leaving - rounds * limit;
       // None in the past: the one that the rounds end at goes now.
-      const fits = past >= 0 ? times[start + past]! + (rounds + 1) * heldMs - now : rounds * heldMs;
+      const fits = past >= 0 ? times[start + past]!.arrivedBy + (rounds + 1) * heldMs - now : rounds * heldMs;
       wait = Math.max(wait, fits);
     }
     return wait;
@@ -89,7 +99,8 @@ export function createRateLimiter(clock: Clock): RateLimiter {
     if (++looks % sweepEvery !== 0) return;
     const now = clock.monotonic();
     for (const [key, { times, pausedUntil, windowMs }] of states)
-      if (pausedUntil <= now && (times.at(-1) ?? -Infinity) + windowMs + jitterMs <= now) states.delete(key);
+      if (pausedUntil <= now && (times.at(-1)?.arrivedBy ?? -Infinity) + windowMs + jitterMs <= now)
+        states.delete(key);
   };
 
   return {
@@ -97,13 +108,18 @@ export function createRateLimiter(clock: Clock): RateLimiter {
     get size() {
       return states.size;
     },
-    take(buckets) {
+    take(buckets, slot) {
       sweep();
       const wait = waitMs(buckets);
       if (wait > 0) return wait;
       const now = clock.monotonic();
-      for (const bucket of buckets) stateOf(bucket).times.push(now);
+      const taken = slot ?? { arrivedBy: now };
+      if (slot) slot.arrivedBy = now + transitMs;
+      for (const bucket of buckets) stateOf(bucket).times.push(taken);
       return 0;
+    },
+    arrived(slot) {
+      slot.arrivedBy = Math.min(slot.arrivedBy, clock.monotonic());
     },
     pause(buckets, ms) {
       const until = clock.monotonic() + ms;
@@ -128,7 +144,7 @@ export function createRateLimiter(clock: Clock): RateLimiter {
           limit: bucket.limit,
           windowMs: bucket.windowMs,
           remaining: paused > 0 ? 0 : Math.max(0, bucket.limit - used),
-          resetsAtMs: used > 0 ? wall + state!.times.at(-1)! + bucket.windowMs - now : undefined,
+          resetsAtMs: used > 0 ? wall + state!.times.at(-1)!.arrivedBy + bucket.windowMs - now : undefined,
           pausedUntilMs: paused > 0 ? wall + paused : undefined,
         };
       });
@@ -143,7 +159,8 @@ export function createRateLimiter(clock: Clock): RateLimiter {
 /** Drops the times that have left the window; moves memory only once half of it is waste. */
 function expire(state: State, windowMs: number, now: number): void {
   const { times } = state;
-  while (state.start < times.length && times[state.start]! + windowMs + jitterMs <= now) state.start++;
+  while (state.start < times.length && times[state.start]!.arrivedBy + windowMs + jitterMs <= now)
+    state.start++;
   if (state.start > 32 && state.start * 2 > times.length) {
     times.splice(0, state.start);
     state.start = 0;

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { createPriorityQueue, type Priority, type PriorityQueue } from './priorityQueue.ts';
-import type { Bucket, RateLimiter } from './rateLimit.ts';
+import type { Bucket, RateLimiter, Slot } from './rateLimit.ts';
 
 /**
  * Waiting for a call's turn: behind those before it, until all its buckets have room.
@@ -26,6 +26,8 @@ export interface Turns {
 }
 
 export interface Gate<T> {
+  /** Filled when the buckets are taken. */
+  slot?: Slot;
   /** Why the call may not go. Asked before the buckets are taken, so that who is refused uses nothing up. */
   refusal(): Error | undefined;
   /** Runs in the instant in which the buckets are taken. */
@@ -33,6 +35,7 @@ export interface Gate<T> {
 }
 
 interface Waiter {
+  slot: Slot | undefined;
   refusal(): Error | undefined;
   go(): void;
   end(reason: Error): void;
@@ -118,7 +121,7 @@ export function createTurns(
       if (waitMs > 0) return plan(line, waitMs);
       const next = foremost(line);
       const waiter = next.queue.peek()!;
-      limiter.take(next.buckets);
+      limiter.take(next.buckets, waiter.slot);
       remove(next, waiter);
       waiter.go();
     }
@@ -141,7 +144,7 @@ export function createTurns(
         if (signal.aborted) return reject(signal.reason as Error);
         const refusal = gate.refusal();
         if (refusal) return reject(refusal);
-        if (buckets.every(({ key }) => !crowds.has(key)) && limiter.take(buckets) === 0)
+        if (buckets.every(({ key }) => !crowds.has(key)) && limiter.take(buckets, gate.slot) === 0)
           return resolve(gate.enter());
         const key = keyOf(buckets);
         const line = lines.get(key) ?? {
@@ -153,6 +156,7 @@ export function createTurns(
         };
         const leave = () => waiter.end(signal.reason as Error);
         const waiter: Waiter = {
+          slot: gate.slot,
           refusal: gate.refusal,
           go() {
             signal.removeEventListener('abort', leave);

@@ -117,9 +117,10 @@ export function createConnectionApi(deps: {
     const now = new Date(clock.now());
     if (!configured)
       return fail('NOT_CONFIGURED', `The integration ${connection.integrationId} is not set up.`, now);
-    if (connection.status === 'NEEDS_REAUTHORIZATION')
+    if (connection.status === 'NEEDS_REAUTHORIZATION' && !lacksKey(connection))
       return fail('REAUTHORIZATION_REQUIRED', `${configured.provider.name} has to be authorized again.`, now);
-    if (connection.status !== 'ACTIVE') return fail('NOT_CONNECTED', 'The connection is not active.', now);
+    if (connection.status !== 'ACTIVE' && !lacksKey(connection))
+      return fail('NOT_CONNECTED', 'The connection is not active.', now);
     return configured;
   };
 
@@ -159,4 +160,9 @@ export function createConnectionApi(deps: {
       return caller.budget(bucketsOf(configured, connection.externalId));
     },
   };
+}
+
+/** Demoted only because the operator's key was missing: asked again, it may be back. */
+function lacksKey({ status, problem }: Connection): boolean {
+  return status === 'NEEDS_REAUTHORIZATION' && problem?.actor === 'OPERATOR';
 }

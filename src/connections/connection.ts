@@ -106,7 +106,8 @@ function connectionOf(row: Row, clock: Clock): Connection {
     disconnectedAt: row.disconnected_at,
     checkedAt: row.checked_at,
     tokenExpiresAt: row.expires_at,
-    tokenRefreshedAt: row.issued_at,
+    tokenRefreshedAt:
+      row.issued_at && row.connected_at && row.issued_at > row.connected_at ? row.issued_at : null,
     nextRefreshAt: row.status === 'ACTIVE' ? row.refresh_due_at : null,
     reauthorizeBy: row.refresh_token_expires_at,
   };

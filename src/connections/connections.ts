@@ -1,3 +1,4 @@
+import { within } from '../deadline.ts';
 import { problem, problemOf, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import { createConnecting, type Connecting, type ConnectingDeps } from './connect.ts';
@@ -25,7 +26,9 @@ export interface Connections extends Connecting {
 /** What a person waits for the provider to acknowledge a revocation before it goes on in the background. */
 const revokeWithinMs = 5_000;
 
-export function createConnections(deps: ConnectingDeps & { health: Health }): Connections {
+export function createConnections(
+  deps: ConnectingDeps & { health: Health; interactiveDeadlineMs: number },
+): Connections {
   const { db, tokens, revocations, health, clock } = deps;
   const now = () => new Date(clock.now());
 
@@ -38,7 +41,7 @@ export function createConnections(deps: ConnectingDeps & { health: Health }): Co
     if (connection.status !== 'ACTIVE')
       return problem('NOT_CONNECTED', 'The connection is not active.', now());
     try {
-      await tokens.refresh(connection);
+      await within(tokens.refresh(connection), deps.interactiveDeadlineMs, clock);
       await health.refreshed(connection);
       return null;
     } catch (error) {

@@ -11,6 +11,7 @@ import { toStored, type Connection } from './connection.ts';
  * The life of a connection, and the only code that moves it:
  *
  *   (none) --connect--> PENDING --callback--> ACTIVE --grant refused--> NEEDS_REAUTHORIZATION --callback--> ACTIVE
+ *   NEEDS_REAUTHORIZATION for want of the operator's key --a call that succeeds--> ACTIVE
  *   any of these --disconnect--> DISCONNECTED, which is final: connecting again makes a new connection.
  *
  * A callback that fails leaves the status as it is and sets `problem`. Every move commits together with its event.
@@ -104,14 +105,19 @@ const checkedEveryMs = 60_000;
 
 export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
   /** Guarded by status and generation, so that late news about an earlier authorization changes nothing. */
-  const guarded = (connection: Connection, columns: Columns, where: 'any' | 'with problem') =>
+  const guarded = (
+    connection: Connection,
+    columns: Columns,
+    where: 'any' | 'with problem',
+    status: Connection['status'] = 'ACTIVE',
+  ) =>
     db.transaction().execute(async (trx) => {
       let update = trx
         .updateTable('connections')
         .set(columns)
         .where('account_id', '=', connection.accountId)
         .where('id', '=', connection.id)
-        .where('status', '=', 'ACTIVE')
+        .where('status', '=', status)
         .where('generation', '=', connection.generation);
       if (where === 'with problem') update = update.where('problem', 'is not', null);
       const moved = await update.returning('id').executeTakeFirst();
@@ -146,7 +152,14 @@ export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
     refreshed: (connection) =>
       guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'any'),
     async proved(connection) {
-      if (connection.problem)
+      if (connection.status === 'NEEDS_REAUTHORIZATION')
+        await guarded(
+          connection,
+          { status: 'ACTIVE', problem: null, checked_at: new Date(clock.now()) },
+          'with problem',
+          connection.status,
+        );
+      else if (connection.problem)
         await guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'with problem');
       else if ((connection.checkedAt?.getTime() ?? 0) < clock.now() - checkedEveryMs)
         await checked.load(connection);

@@ -1,7 +1,7 @@
 /** Keyset pages: stable while rows are added, and as cheap at the end of a table as at its start. */
 
 export interface PageRequest {
-  /** 0 to 100. */
+  /** 1 to 100. */
   first: number;
   /** The position that the page starts after, as `encodeCursor` made it. */
   after: string | null;

@@ -61,8 +61,14 @@ export function createAccountKeys(master: MasterKeys, clock: Clock): AccountKeys
   };
 
   const newestThatOpens = (rows: SealedDataKey[]): DataKey | undefined => {
-    const row = rows.find((candidate) => master.byId.has(candidate.masterKeyId));
-    return row && openDataKey(master, row);
+    for (const row of rows) {
+      try {
+        return openDataKey(master, row);
+      } catch (error) {
+        if (!(error instanceof UnsealError)) throw error;
+      }
+    }
+    return undefined;
   };
 
   const create = async (db: Kysely<Tables>, accountId: string): Promise<DataKey> => {

@@ -156,7 +156,9 @@ export function processRevokeResponse(response: HttpResponse): 'REVOKED' | Token
   if (isSuccess(response)) return 'REVOKED';
   const answer = objectIn(response.body);
   const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
-  const dead = deadTokenErrors.has(errorIn(answer) ?? '') || deadTokenWords.test(description);
+  const error = errorIn(answer);
+  // Intuit's 400 for a token that it does not know need not say why.
+  const dead = error === undefined || deadTokenErrors.has(error) || deadTokenWords.test(description);
   return response.status === 400 && dead ? 'REVOKED' : judge(response, answer);
 }
 

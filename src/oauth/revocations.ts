@@ -25,7 +25,7 @@ export interface Revocations {
 const queue = 'token-revocation';
 export const revocationQueues = { [queue]: untilDone };
 /** Longer than the immediate try may take. */
-const firstRetryMs = 90_000;
+const firstRetryMs = 10_000;
 
 export function createRevocations(deps: {
   db: Kysely<Tables>;

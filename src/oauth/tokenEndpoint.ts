@@ -104,7 +104,7 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
             sentAtMs,
             purpose: 'refresh',
           }),
-        { idempotent: false },
+        { idempotent: false, retry: { attempts: 1 } },
       );
     },
     async revoke(integrationId, token, deadlineAtMs) {

@@ -3,6 +3,7 @@ import type { Insertable, Kysely, Selectable, Transaction } from 'kysely';
 import { sql } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Tables } from '../db/tables.ts';
+import { within } from '../deadline.ts';
 import { fail, IntegrationError, type IntegrationProblem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef, type Open } from './accountKeys.ts';
@@ -39,6 +40,8 @@ export interface Tokens {
 type TokenRow = Selectable<Tables['oauth_tokens']>;
 /** After a failed refresh, calls use the old token (while it is valid) this long before the next try. */
 const coolDownMs = 30_000;
+/** How long a call whose token is still valid waits for its refresh. */
+const patienceMs = 1_000;
 
 export function createTokens(deps: {
   db: Kysely<Tables>;
@@ -76,8 +79,8 @@ export function createTokens(deps: {
     { cache: false, maxBatchSize: 1_000 },
   );
 
-  const load = async (ref: ConnectionRef) =>
-    (await rows.load(ref)) ?? fail('NOT_CONNECTED', 'The connection has no tokens.', new Date(clock.now()));
+  const load = async (ref: ConnectionRef, missing: 'NOT_CONNECTED' | 'REAUTHORIZATION_REQUIRED') =>
+    (await rows.load(ref)) ?? fail(missing, 'The connection has no tokens.', new Date(clock.now()));
 
   const unseal = (ref: ConnectionRef, open: Open, column: SealedColumn, sealed: Buffer): string => {
     try {
@@ -88,11 +91,15 @@ export function createTokens(deps: {
         { connectionId: ref.id, column, reason: error.code, err: error },
         'a stored secret does not open',
       );
+      // A missing key is the operator's to restore: the connection then works again without anybody's consent.
+      const missing = error.code === 'KEY_UNAVAILABLE';
       return fail(
         'REAUTHORIZATION_REQUIRED',
-        'The stored authorization can no longer be read: connect again.',
+        missing
+          ? 'The key of the stored authorization is missing from ENCRYPTION_KEYS: restore it, or connect again.'
+          : 'The stored authorization can no longer be read: connect again.',
         new Date(clock.now()),
-        { providerCode: error.code },
+        missing ? { actor: 'OPERATOR' } : {},
       );
     }
   };
@@ -129,7 +136,7 @@ export function createTokens(deps: {
   };
 
   const renew = async (ref: ConnectionRef, rejected: number | undefined): Promise<AccessToken> => {
-    let current = await load(ref);
+    let current = await load(ref, 'NOT_CONNECTED');
     if (rejected !== undefined && current.row.version > rejected) return opened(ref, current);
     for (let attempt = 1; ; attempt++) {
       const { row, open } = current;
@@ -148,7 +155,7 @@ export function createTokens(deps: {
           error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED';
         if (!refused || attempt > 1) throw error;
         // Another process may have rotated the token between our read and the provider's answer.
-        current = await load(ref);
+        current = await load(ref, 'NOT_CONNECTED');
         if (current.row.version === row.version) throw error;
       }
     }
@@ -165,7 +172,9 @@ export function createTokens(deps: {
       .where('version', '=', old.version)
       .returning('version')
       .executeTakeFirst();
-    return written ? { value: set.accessToken, version: written.version } : opened(ref, await load(ref));
+    return written
+      ? { value: set.accessToken, version: written.version }
+      : opened(ref, await load(ref, 'NOT_CONNECTED'));
   };
 
   const fly = (ref: ConnectionRef, rejected: number | undefined): Promise<AccessToken> => {
@@ -206,7 +215,7 @@ export function createTokens(deps: {
     },
 
     async accessToken(ref) {
-      const found = await load(ref);
+      const found = await load(ref, 'REAUTHORIZATION_REQUIRED');
       const { row } = found;
       const now = clock.now();
       const due = row.refresh_due_at !== null && row.refresh_due_at.getTime() <= now;
@@ -218,7 +227,9 @@ export function createTokens(deps: {
         throw new IntegrationError(failed.problem);
       }
       try {
-        return await fly(ref, row.version);
+        const flight = fly(ref, row.version);
+        // A valid token does not wait for a slow token endpoint; the flight goes on, and the next call finds its end.
+        return await (valid ? within(flight, patienceMs, clock) : flight);
       } catch (error) {
         if (valid && error instanceof IntegrationError && !isFinal(error)) return opened(ref, found);
         throw error;

@@ -104,8 +104,8 @@ function classify(response: HttpResponse): Fault | undefined {
     message: words[code],
     ...(entry?.code !== undefined && { providerCode: entry.code }),
     ...(requestId !== undefined && /^[\w.:-]{1,128}$/.test(requestId) && { requestId }),
-    // Intuit documents no Retry-After, only the advice to wait a minute; a header that is there knows better.
-    ...(code === 'RATE_LIMITED' && headers['retry-after'] === undefined && { retryAfterMs: 60_000 }),
+    // Intuit documents no Retry-After, only the advice to wait a minute. A header that can be read wins.
+    ...(code === 'RATE_LIMITED' && { retryAfterMs: 60_000 }),
   };
 }
 

@@ -75,11 +75,11 @@ describe('lines that share a bucket', () => {
     const { clock, turns, wait } = start();
     const pair = { ...app, limit: 2 };
     // Due at the same time as the planned look, and before it.
-    void clock.sleep(1_020).then(() => {
+    void clock.sleep(1_005).then(() => {
       for (let i = 0; i < 4; i++) void wait('late', [pair]);
     });
     for (let i = 0; i < 3; i++) void wait('early', [pair]);
-    await clock.advance(1_020);
+    await clock.advance(1_005);
     expect(turns.queued([pair])).toBe(3);
   });
 
@@ -136,10 +136,10 @@ describe('a gate', () => {
     void wait('refused', [app], 'interactive', { refusal: () => (open ? undefined : new Error('closed')) });
     void wait('next', [app], 'backfill');
     open = false;
-    await clock.advance(1_020);
+    await clock.advance(1_005);
     expect(order.toSorted()).toEqual(['first', 'next', 'refused: closed']);
     expect(limiter.view([app])?.remaining).toBe(0);
-    await clock.advance(1_020);
+    await clock.advance(1_005);
     void wait('at once', [app], 'poll', { refusal: () => new Error('closed') });
     await clock.advance(0);
     expect(order.at(-1)).toBe('at once: closed');
@@ -165,8 +165,8 @@ describe('an estimate', () => {
   it('counts only those who would stand before', async () => {
     const { turns, wait } = start();
     for (let i = 0; i < 11; i++) void wait('', [app], 'backfill');
-    expect(turns.estimateMs([app], 'interactive')).toBe(1_020);
-    expect(turns.estimateMs([app], 'backfill')).toBe(11 * 1_020);
+    expect(turns.estimateMs([app], 'interactive')).toBe(1_005);
+    expect(turns.estimateMs([app], 'backfill')).toBe(11 * 1_005);
     // 15 s older, a backfill call stands before an interactive one.
     const old = start();
     for (let i = 0; i < 30; i++) void old.wait('', [app], 'backfill');

@@ -120,6 +120,46 @@ describe.each(databaseKinds)('the tokens of a connection, %s', (_kind, open) => 
     expect((await product.connected('acme')).id).toBe(connection.id);
   });
 
+  it('come back by themselves when it was only the operator’s key that was missing', async () => {
+    const keys = await product.db.selectFrom('account_keys').selectAll().execute();
+    await product.db.deleteFrom('account_keys').execute();
+    await expect(profile()).rejects.toMatchObject({
+      problem: { code: 'REAUTHORIZATION_REQUIRED', actor: 'OPERATOR' },
+    });
+    expect(await present()).toMatchObject({
+      status: 'NEEDS_REAUTHORIZATION',
+      problem: { actor: 'OPERATOR' },
+    });
+    await product.db.insertInto('account_keys').values(keys).execute();
+    expect((await profile())?.name).toMatch(/\w/);
+    expect(await present()).toMatchObject({ status: 'ACTIVE', problem: null });
+  });
+
+  it('whose data key was damaged can be replaced by connecting again', async () => {
+    await product.db
+      .updateTable('account_keys')
+      .set({ sealed_key: Buffer.alloc(61, 1) })
+      .execute();
+    await expect(profile()).rejects.toMatchObject({ problem: { code: 'REAUTHORIZATION_REQUIRED' } });
+    expect((await product.connected('acme')).id).toBe(connection.id);
+    expect((await profile())?.name).toMatch(/\w/);
+  });
+
+  it('that are still valid do not wait for a token endpoint that hangs', async () => {
+    product.clock.shift(50 * minute);
+    await failToken({ delayMs: 4_000 });
+    const started = performance.now();
+    expect((await profile())?.name).toMatch(/\w/);
+    expect(performance.now() - started).toBeLessThan(2_500);
+  });
+
+  it('stay in use while our client credentials are refused', async () => {
+    product.clock.shift(50 * minute);
+    await failToken({ status: 401, body: { error: 'invalid_client' } });
+    expect((await profile())?.name).toMatch(/\w/);
+    expect((await present()).status).toBe('ACTIVE');
+  });
+
   it('copied to another account do not open there', async () => {
     const rival = await product.connected('rival');
     const own = await row();

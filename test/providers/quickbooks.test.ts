@@ -167,10 +167,12 @@ describe('classify', () => {
     expect(JSON.stringify(fault)).not.toContain('canary');
   });
 
-  it('waits a minute after a throttle, unless a header says how long', () => {
+  it('asks for a minute after a throttle, where no header says more', () => {
     expect(judge(429, '')).toMatchObject({ retryAfterMs: 60_000 });
     expect(judge(503, service('3001', 'SERVICE'))).toMatchObject({ retryAfterMs: 60_000 });
-    expect(judge(429, '', { 'retry-after': '7' })).not.toHaveProperty('retryAfterMs');
+    expect(judge(429, '', { 'retry-after': 'Wed' }), 'where the header cannot be read').toMatchObject({
+      retryAfterMs: 60_000,
+    });
     expect(judge(503, '')).not.toHaveProperty('retryAfterMs');
   });
 

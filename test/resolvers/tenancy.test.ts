@@ -105,6 +105,23 @@ describe.each(databaseKinds)('accounts, %s', (_kind, open) => {
     expect(wrong).toEqual([]);
   });
 
+  it('get an error for each reference that is none, and an answer for the others', async () => {
+    const source =
+      'query ($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Connection { id } } }';
+    const good = { __typename: 'Connection', id: own };
+    const bad = [
+      { __typename: 'Nope', id: '1' },
+      { __typename: 'Connection' },
+      { id: own },
+      'text',
+      { __typename: 'ExternalRecord', id: 5 },
+      { __typename: 'PageInfo', id: own },
+    ];
+    const { data, errors } = await product.query(source, { r: [...bad, good] });
+    expect(data?._entities).toEqual([...bad.map(() => null), { __typename: 'Connection', id: own }]);
+    expect(errors?.map((error) => error.extensions.code)).toEqual(bad.map(() => 'BAD_USER_INPUT'));
+  });
+
   it('that fail null their own fields with a code, and leave the others', async () => {
     const source = `query ($key: [_Any!]!) { _entities(representations: $key) {
       ... on Connection { id profile { name } } ... on ExternalRecord { id payload } } }`;

@@ -1,7 +1,7 @@
-import type { Clock } from '../src/clock.ts';
-import { fail } from '../src/errors.ts';
+import type { Clock } from './clock.ts';
+import { fail } from './errors.ts';
 
-/** Gives up on `work` after `waitMs`. The work itself goes on: others of its batch still wait for it. */
+/** Gives up on `work` after `waitMs`, with DEADLINE_EXCEEDED. The work itself goes on: others may wait for it. */
 export async function within<T>(
   work: Promise<T>,
   waitMs: number | null | undefined,

@@ -74,7 +74,7 @@ const settings = z.object({
   AUTH_ISSUER: z.string().optional(),
   AUTH_AUDIENCE: z.string().optional(),
   AUTH_ACCOUNT_CLAIM: z.string().min(1).default('account_id'),
-  ROUTER_SECRET: list.default([]),
+  ROUTER_SECRET: list.refine((secrets) => secrets.length > 0, 'is set but holds no secret').default([]),
   RETURN_TO_ORIGINS: list
     .pipe(
       z.array(
@@ -151,7 +151,7 @@ export function readConfig(
     returnToOrigins: s.RETURN_TO_ORIGINS ?? [new URL(publicUrl).origin],
     sandbox: {
       enabled: s.SANDBOX === undefined ? !production && !anyCredentials : s.SANDBOX === 'true',
-      port: s.SANDBOX_PORT ?? (s.PORT === 0 ? 0 : s.PORT + 1),
+      port: s.SANDBOX_PORT ?? (s.PORT === 0 || s.PORT === 65_535 ? 0 : s.PORT + 1),
     },
     integrations,
     recordMaxAgeSeconds: s.RECORD_MAX_AGE_SECONDS,

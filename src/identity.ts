@@ -87,12 +87,16 @@ async function developmentIdentity({
       'x-account-id is believed from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET',
     );
   if (!isId(accountHeader)) throw new UnauthenticatedError('x-account-id is empty or too long');
-  return { accountId: accountHeader, userId: userHeader ?? null, scopes: allScopes };
+  return {
+    accountId: accountHeader,
+    userId: userHeader !== undefined && isId(userHeader) ? userHeader : null,
+    scopes: allScopes,
+  };
 }
 
-/** PostgreSQL stores no NUL, and no identity provider means one. */
+/** PostgreSQL stores no NUL, and would store half a surrogate pair as the same character as any other half. */
 function isId(text: string): boolean {
-  return text.trim() !== '' && text.length <= longestId && !text.includes('\0');
+  return text.trim() !== '' && text.length <= longestId && !text.includes('\0') && text.isWellFormed();
 }
 
 function isLoopback(address: string | undefined): boolean {

@@ -4,7 +4,7 @@ export type Log = Logger;
 
 /** Names whose values never reach a log line, whatever object they sit in and however deep. */
 const secretName =
-  /token|secret|password|passwd|authorization|cookie|credential|verifier|signature|api[-_]?key|sealed|^(code|state|body|query|parameters|username)$/i;
+  /token|secret|password|passwd|authorization|cookie|credential|verifier|signature|api[-_]?key|sealed|^(code|state|body|query|parameters|params|detail|where|username)$/i;
 /** Values that are secret by their shape, wherever they stand: in a message, a URL or a stack. */
 const secretShapes: readonly [RegExp, string][] = [
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, '$1 [redacted]'],

@@ -45,6 +45,7 @@ query Connections {
 /** What is stopped, last started first. */
 const stops: (() => Promise<unknown>)[] = [];
 const drainWithinMs = 10_000;
+const cutAfterMs = 4_000;
 
 async function start(config: Config, log: Log): Promise<void> {
   const masterKeys = await loadMasterKeys(config.encryptionKeys, config.dataDir);
@@ -95,6 +96,8 @@ async function start(config: Config, log: Log): Promise<void> {
   await listen(server, config);
   stops.push(() => {
     draining = true;
+    // A client that opened a line and says nothing on it would hold the drain up to its end.
+    setTimeout(() => server.server.closeAllConnections(), cutAfterMs).unref();
     return server.close();
   });
   const { port } = server.server.address() as AddressInfo;
@@ -161,7 +164,9 @@ async function listen(
 
 function unlessInUse(setting: string, port: number): (error: NodeJS.ErrnoException) => never {
   return (error) => {
-    if (error.code !== 'EADDRINUSE') throw error;
+    if (error.code === undefined) throw error;
+    if (error.code !== 'EADDRINUSE')
+      throw new ConfigurationError(`HOST and ${setting} ${port} cannot be listened on (${error.code})`);
     throw new ConfigurationError(`${setting} ${port} is in use: stop what listens there or set another`);
   };
 }
@@ -210,7 +215,8 @@ function drainOn(signals: readonly NodeJS.Signals[], log: Log): void {
 }
 
 async function stopAll(): Promise<void> {
-  for (const stop of stops.toReversed()) await stop();
+  for (const stop of stops.toReversed())
+    await stop().catch((error: unknown) => process.stderr.write(`while stopping: ${String(error)}\n`));
 }
 
 async function run(command: string | undefined): Promise<void> {

@@ -164,5 +164,9 @@ export function createConnectionApi(deps: {
 
 /** Demoted only because the operator's key was missing: asked again, it may be back. */
 function lacksKey({ status, problem }: Connection): boolean {
-  return status === 'NEEDS_REAUTHORIZATION' && problem?.actor === 'OPERATOR';
+  return (
+    status === 'NEEDS_REAUTHORIZATION' &&
+    problem?.code === 'REAUTHORIZATION_REQUIRED' &&
+    problem.actor === 'OPERATOR'
+  );
 }

@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely';
+import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Tables } from '../db/tables.ts';
 import { fail, problem, problemOf, type IntegrationProblem } from '../errors.ts';
@@ -77,7 +77,8 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         now(),
       );
     const scopes = [...new Set([...provider.oauth.scopes, ...(request.scopes ?? [])])];
-    const malformed = scopes.find((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(scope));
+    if (scopes.length > 100) fail('INVALID_INPUT', 'scopes: at most 100 can be asked for.', now());
+    const malformed = scopes.find((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/.test(scope));
     if (malformed !== undefined)
       fail('INVALID_INPUT', `scopes: ${JSON.stringify(malformed)} is not a scope.`, now());
     const { publicUrl, returnToOrigins } = addresses;
@@ -89,7 +90,12 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
   };
 
   /** The account's live connection to the integration, made when there is none; locked. */
-  const liveConnection = async (trx: Transaction<Tables>, { accountId, integrationId }: ConnectRequest) => {
+  const liveConnection = async (
+    trx: Transaction<Tables>,
+    request: ConnectRequest,
+    rounds = 5,
+  ): Promise<Selectable<Tables['connections']>> => {
+    const { accountId, integrationId } = request;
     await trx
       .insertInto('connections')
       .values({
@@ -103,14 +109,18 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         conflict.columns(['account_id', 'integration_id']).where('status', '!=', 'DISCONNECTED').doNothing(),
       )
       .execute();
-    return trx
+    const live = await trx
       .selectFrom('connections')
       .selectAll()
       .where('account_id', '=', accountId)
       .where('integration_id', '=', integrationId)
       .where('status', '!=', 'DISCONNECTED')
       .forUpdate()
-      .executeTakeFirstOrThrow();
+      .executeTakeFirst();
+    if (live) return live;
+    // A disconnect held the row that stood in the insert's way, and has ended it since.
+    if (rounds === 0) throw new Error('no live connection could be made');
+    return liveConnection(trx, request, rounds - 1);
   };
 
   const failedCallback = async (outcome: CallbackOutcome & { kind: 'failed' }): Promise<CallbackAnswer> => {

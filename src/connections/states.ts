@@ -142,12 +142,16 @@ export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
   );
 
   return {
-    demote: (connection, cause) =>
-      guarded(
+    async demote(connection, cause) {
+      // One that waits for a missing key has been demoted; the grant's end is news, the key's absence is not.
+      if (connection.status !== 'ACTIVE' && cause.actor === 'OPERATOR') return;
+      await guarded(
         connection,
         { status: 'NEEDS_REAUTHORIZATION', problem: toStored(cause), checked_at: new Date(clock.now()) },
         'any',
-      ),
+        connection.status,
+      );
+    },
     troubled: (connection, cause) => guarded(connection, { problem: toStored(cause) }, 'any'),
     refreshed: (connection) =>
       guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'any'),

@@ -21,7 +21,7 @@ export interface Jobs {
     options: WorkOptions,
     handler: (data: Data, signal: AbortSignal) => Promise<void>,
   ): Promise<void>;
-  /** Takes no more jobs, gives running ones 10 s and returns the rest to their queues. Before the database's `close`. */
+  /** Takes no more jobs, gives running ones 4 s and returns the rest to their queues. Before the database's `close`. */
   stop(): Promise<void>;
 }
 
@@ -57,7 +57,7 @@ export const untilDone: QueueOptions = {
   notify: false,
 };
 
-const stopTimeoutMs = 10_000;
+const stopTimeoutMs = 4_000;
 /** One look costs the embedded database 2 ms of this thread. Due retries are found by looking only. */
 const lookEverySeconds = 2;
 

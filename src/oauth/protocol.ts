@@ -157,8 +157,9 @@ export function processRevokeResponse(response: HttpResponse): 'REVOKED' | Token
   const answer = objectIn(response.body);
   const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
   const error = errorIn(answer);
-  // Intuit's 400 for a token that it does not know need not say why.
-  const dead = error === undefined || deadTokenErrors.has(error) || deadTokenWords.test(description);
+  // Intuit's 400 for a token that it does not know need not say why. A page of a proxy says nothing.
+  const silent = response.body.trim() === '' || answer !== undefined;
+  const dead = error === undefined ? silent : deadTokenErrors.has(error) || deadTokenWords.test(description);
   return response.status === 400 && dead ? 'REVOKED' : judge(response, answer);
 }
 

@@ -266,6 +266,18 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     expect(await product.connections.list('acme')).toEqual([]);
   });
 
+  it('makes a new connection when a disconnect ends the one that a connect has found', async () => {
+    for (let round = 0; round < 5; round++) {
+      await product.authorizationUrl('acme');
+      const live = (await product.connections.list('acme')).find(({ status }) => status === 'PENDING')!;
+      const ended = product.connections.disconnect('acme', live.id);
+      await Promise.all([ended, ...Array.from({ length: 3 }, () => product.authorizationUrl('acme'))]);
+    }
+    expect(
+      (await product.connections.list('acme')).filter(({ status }) => status === 'PENDING').length,
+    ).toBeLessThan(2);
+  });
+
   it('makes one connection of many simultaneous connects', async () => {
     await Promise.all(Array.from({ length: 20 }, () => product.authorizationUrl('acme')));
     expect(await product.connections.list('acme')).toHaveLength(1);

@@ -376,6 +376,7 @@ describe('processRevokeResponse', () => {
     [400, { error: 'invalid_request', error_description: 'token is missing' }, 'BAD_REQUEST'],
     [400, { error: 'invalid_request', error_description: 'Invalid token endpoint' }, 'BAD_REQUEST'],
     [400, { error: 'unsupported_token_type' }, 'BAD_REQUEST'],
+    [400, '<html>a proxy</html>', 'PROVIDER_ERROR'],
     [401, { error: 'invalid_client', error_description: 'invalid token' }, 'NOT_CONFIGURED'],
     [401, { error: 'invalid_token' }, 'BAD_REQUEST'],
     [404, '', 'BAD_REQUEST'],

@@ -17,7 +17,6 @@
  * Every call gives a database that nobody else has; close it, or the run ends with open handles.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { openAsBlob } from 'node:fs';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -75,13 +74,13 @@ async function findOrMakeDump(): Promise<Blob> {
   const cache = new URL('node_modules/.cache/test-databases/', root);
   const path = fileURLToPath(new URL(`${hash.digest('hex')}.tar`, cache));
   try {
-    return await openAsBlob(path);
+    return new Blob([await readFile(path)]);
   } catch {
     await mkdir(cache, { recursive: true });
     const draft = `${path}.${randomUUID()}`;
     await writeFile(draft, Buffer.from(await (await dumpMigrated()).arrayBuffer()));
     await rename(draft, path);
-    return openAsBlob(path);
+    return new Blob([await readFile(path)]);
   }
 }
 

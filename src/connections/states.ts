@@ -64,7 +64,7 @@ export async function change(
   );
 }
 
-export async function announce(
+async function announce(
   trx: Transaction<Tables>,
   clock: Clock,
   ref: ConnectionRef & { generation: number },
@@ -104,20 +104,15 @@ export interface Health {
 const checkedEveryMs = 60_000;
 
 export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
-  /** Guarded by status and generation, so that late news about an earlier authorization changes nothing. */
-  const guarded = (
-    connection: Connection,
-    columns: Columns,
-    where: 'any' | 'with problem',
-    status: Connection['status'] = 'ACTIVE',
-  ) =>
+  /** Guarded by the status and generation that were read, so that late news about an earlier life changes nothing. */
+  const guarded = (connection: Connection, columns: Columns, where: 'any' | 'with problem') =>
     db.transaction().execute(async (trx) => {
       let update = trx
         .updateTable('connections')
         .set(columns)
         .where('account_id', '=', connection.accountId)
         .where('id', '=', connection.id)
-        .where('status', '=', status)
+        .where('status', '=', connection.status)
         .where('generation', '=', connection.generation);
       if (where === 'with problem') update = update.where('problem', 'is not', null);
       const moved = await update.returning('id').executeTakeFirst();
@@ -149,22 +144,14 @@ export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
         connection,
         { status: 'NEEDS_REAUTHORIZATION', problem: toStored(cause), checked_at: new Date(clock.now()) },
         'any',
-        connection.status,
       );
     },
     troubled: (connection, cause) => guarded(connection, { problem: toStored(cause) }, 'any'),
     refreshed: (connection) =>
       guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'any'),
     async proved(connection) {
-      if (connection.status === 'NEEDS_REAUTHORIZATION')
-        await guarded(
-          connection,
-          { status: 'ACTIVE', problem: null, checked_at: new Date(clock.now()) },
-          'with problem',
-          connection.status,
-        );
-      else if (connection.problem)
-        await guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'with problem');
+      const columns = { status: 'ACTIVE', problem: null, checked_at: new Date(clock.now()) } as const;
+      if (connection.problem) await guarded(connection, columns, 'with problem');
       else if ((connection.checkedAt?.getTime() ?? 0) < clock.now() - checkedEveryMs)
         await checked.load(connection);
     },

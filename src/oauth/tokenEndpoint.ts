@@ -76,37 +76,32 @@ export function createTokenEndpoint(deps: { caller: Caller; catalog: Catalog; cl
     return result!;
   };
 
+  /** One try: what the token endpoint may have processed is not sent again, and the rest is for the caller to repeat. */
+  const grant = (
+    integrationId: string,
+    purpose: 'exchange' | 'refresh',
+    requestedScopes: string[],
+    requestTo: (target: ReturnType<typeof configured>) => HttpRequest,
+  ): Promise<TokenSet> => {
+    const target = configured(integrationId);
+    const { oauth } = target.provider;
+    return call(
+      target,
+      requestTo(target),
+      (response, sentAtMs) => processTokenResponse(response, oauth, { requestedScopes, sentAtMs, purpose }),
+      { idempotent: false, retry: { attempts: 1 } },
+    );
+  };
+
   return {
-    exchange(integrationId, { code, redirectUri, codeVerifier, scopes }) {
-      const target = configured(integrationId);
-      const { provider, endpoints, credentials } = target;
-      return call(
-        target,
+    exchange: (integrationId, { code, redirectUri, codeVerifier, scopes }) =>
+      grant(integrationId, 'exchange', scopes, ({ provider, endpoints, credentials }) =>
         codeExchangeRequest(endpoints, provider.oauth, credentials, { code, redirectUri, codeVerifier }),
-        (response, sentAtMs) =>
-          processTokenResponse(response, provider.oauth, {
-            requestedScopes: scopes,
-            sentAtMs,
-            purpose: 'exchange',
-          }),
-        { idempotent: false, retry: { attempts: 1 } },
-      );
-    },
-    refresh(integrationId, refreshToken, scopes) {
-      const target = configured(integrationId);
-      const { provider, endpoints, credentials } = target;
-      return call(
-        target,
+      ),
+    refresh: (integrationId, refreshToken, scopes) =>
+      grant(integrationId, 'refresh', scopes, ({ provider, endpoints, credentials }) =>
         refreshRequest(endpoints, provider.oauth, credentials, refreshToken),
-        (response, sentAtMs) =>
-          processTokenResponse(response, provider.oauth, {
-            requestedScopes: scopes,
-            sentAtMs,
-            purpose: 'refresh',
-          }),
-        { idempotent: false, retry: { attempts: 1 } },
-      );
-    },
+      ),
     async revoke(integrationId, token, deadlineAtMs) {
       const target = configured(integrationId);
       const { provider, endpoints, credentials } = target;

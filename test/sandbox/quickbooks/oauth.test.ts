@@ -105,7 +105,7 @@ describe('authorization codes', () => {
       x_refresh_token_expires_in: 8_640_000,
     });
     expect(answer.headers.get('cache-control')).toBe('no-store');
-    expect(answer.headers.get('intuit_tid')).toBeTruthy();
+    expect(answer.headers.get('intuit_tid')).toMatch(/^[\w.:-]+$/);
   });
 
   it('die, with what they gave, when used twice', async () => {

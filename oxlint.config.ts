@@ -31,7 +31,16 @@ const upToWebhooks = [...upToSync, ...webhooks];
 
 /** Where several layers hold for a file, the last one does. */
 const layers = [
-  layer('src/*.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
+  layer(
+    'src/*.ts',
+    [...from('./', upToWebhooks), ...resolvers],
+    ['../**', './*/**', './main.ts', './metrics.ts'],
+  ),
+  layer('src/server.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
+  layer('src/metrics.ts', from('./', [...bottom, 'calls/caller.ts', ...events, 'oauth/tokens.ts']), [
+    '../**',
+    './**',
+  ]),
   layer('src/{errors,log,clock,deadline,config}.ts', from('./', bottom), ['../**', './**']),
   layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['../**', './**']),
   layer('src/{calls,events,db}/**', from('../', upToDb)),

@@ -6,7 +6,9 @@ import { createConnections } from './connections/connections.ts';
 import { createHealth } from './connections/states.ts';
 import type { Database } from './db/database.ts';
 import type { Jobs } from './db/jobs.ts';
+import { withAppendHook } from './events/events.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { createAccountKeys } from './oauth/accountKeys.ts';
 import { createAuthorizations } from './oauth/authorization.ts';
 import type { MasterKeys } from './oauth/encryption.ts';
@@ -32,13 +34,22 @@ export function createCore(deps: {
   interactiveDeadlineMs: number;
   clock: Clock;
   log: Log;
+  metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended'>;
 }): Core & { work(): Promise<void> } {
-  const { jobs, caller, catalog, addresses, interactiveDeadlineMs, clock, log } = deps;
-  const { db } = deps.database;
+  const { jobs, caller, catalog, addresses, interactiveDeadlineMs, clock, log, metrics } = deps;
+  const db = metrics ? withAppendHook(deps.database.db, metrics.eventsAppended) : deps.database.db;
   const keys = createAccountKeys(deps.masterKeys, clock);
   const endpoint = createTokenEndpoint({ caller, catalog, clock });
   const revocations = createRevocations({ db, jobs, keys, endpoint, clock, log });
-  const tokens = createTokens({ db, keys, endpoint, revocations, clock, log });
+  const tokens = createTokens({
+    db,
+    keys,
+    endpoint,
+    revocations,
+    clock,
+    log,
+    ...(metrics && { onRefreshed: metrics.tokenRefreshed }),
+  });
   const authorizations = createAuthorizations({ db, keys, endpoint, catalog, addresses, clock, log });
   const health = createHealth(db, clock);
   const api = createConnectionApi({ caller, catalog, tokens, health, clock });

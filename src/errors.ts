@@ -60,14 +60,62 @@ export function problem(
   return { code, message, ...codes[code], ...details, occurredAt };
 }
 
-/** An expected failure on its way up. Everything else that is thrown is a bug. */
+/** The provider's own words on one thing that it refused: without secrets, at most 300 characters a member. */
+export interface FaultDetail {
+  code?: string;
+  message?: string;
+  /** What of the request it is about, e.g. `Line.Amount`. */
+  element?: string;
+}
+
+/** Where a failure comes from; each member absent where no provider, or no answer of one, is behind it. */
+export interface FailureOrigin {
+  /** The integration's id. */
+  provider?: string;
+  /** HTTP status of the last answer. */
+  status?: number;
+  /** At most 10. For code and tests; people are shown `problem`, and a log line has no details either. */
+  details?: readonly FaultDetail[];
+}
+
+/**
+ * An expected failure on its way up: the one error type, whatever API or transport it came from. Everything else
+ * that is thrown is a bug.
+ */
 export class IntegrationError extends Error {
   override readonly name = 'IntegrationError';
   readonly problem: IntegrationProblem;
+  readonly provider: string | undefined;
+  readonly status: number | undefined;
+  /** Private, for a log line prints an error's own members. */
+  readonly #details: readonly FaultDetail[];
 
-  constructor(cause: IntegrationProblem) {
+  constructor(cause: IntegrationProblem, origin: FailureOrigin = {}) {
     super(cause.message);
     this.problem = cause;
+    this.provider = origin.provider;
+    this.status = origin.status;
+    this.#details = origin.details ?? [];
+  }
+
+  get code(): ProblemCode {
+    return this.problem.code;
+  }
+
+  get retryable(): boolean {
+    return this.problem.retryable;
+  }
+
+  get retryAfterSeconds(): number | undefined {
+    return this.problem.retryAfterSeconds;
+  }
+
+  get requestId(): string | undefined {
+    return this.problem.requestId;
+  }
+
+  get details(): readonly FaultDetail[] {
+    return this.#details;
   }
 }
 

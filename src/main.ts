@@ -12,6 +12,7 @@ import { ConfigurationError } from './errors.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
 import { createLog, type Log } from './log.ts';
+import { createMetrics } from './metrics.ts';
 import { revocationQueues } from './oauth/revocations.ts';
 import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
@@ -54,12 +55,21 @@ async function start(config: Config, log: Log): Promise<void> {
   const catalog = catalogOf(config, sandbox);
   const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };
 
+  const metrics = createMetrics({
+    integrations: catalog.list().map(({ provider }) => provider.id),
+    queueDepth: () => caller.queueDepth(),
+    breakerState: (integration) => caller.breakerState(integration),
+  });
   const caller = createCaller({
     clock,
     requestTimeoutMs: config.requestTimeoutMs,
     retry: { baseMs: 1_000, capMs: 60_000, attempts: 5 },
     queue: { perBucket: 1_000, total: 10_000 },
-    onFinished: (report) => log.info(report, 'provider call'),
+    onAttempt: ({ durationMs, ...attempt }) => metrics.attempted({ ...attempt, seconds: durationMs / 1_000 }),
+    onFinished: (report) => {
+      log.info(report, 'provider call');
+      metrics.finished(report);
+    },
   });
   stops.push(() => caller.close());
   const jobs = await openJobs(database, {
@@ -78,6 +88,7 @@ async function start(config: Config, log: Log): Promise<void> {
     interactiveDeadlineMs: config.interactiveDeadlineMs,
     clock,
     log,
+    metrics,
   });
   if (config.role !== 'api') await core.work();
 
@@ -90,6 +101,7 @@ async function start(config: Config, log: Log): Promise<void> {
     production: config.production,
     firstQuery,
     isReady: async () => !draining && (await isReady(database)),
+    metrics,
     clock,
     log,
   });

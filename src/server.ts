@@ -14,6 +14,7 @@ import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts'
 import type { Clock } from './clock.ts';
 import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 
 const bodyLimitBytes = 1024 * 1024;
 
@@ -26,6 +27,7 @@ export interface ServerOptions {
   /** What GraphiQL opens with. */
   firstQuery: string;
   isReady(): Promise<boolean>;
+  metrics: Pick<Metrics, 'text'>;
   clock: Clock;
   log: Log;
 }
@@ -72,6 +74,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   app.get('/readyz', async (_request, reply) => {
     const ready = await options.isReady();
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready' });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const { contentType, body } = await options.metrics.text();
+    return reply.header('cache-control', 'no-store').type(contentType).send(body);
   });
   callbackRoute(app, options);
   await graphqlRoutes(app, options);

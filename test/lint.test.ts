@@ -39,6 +39,9 @@ const refusedImports: [file: string, ...specifiers: string[]][] = [
   ['src/webhooks/a.ts', '../../resolvers/index.ts', '../sync/poll.ts', '../server.ts', '../main.ts'],
   ['src/sandbox/a.ts', '../calls/http.ts', '../providers/provider.ts', '../config.ts', '../db/tables.ts'],
   ['src/sandbox/folder/a.ts', '../../calls/http.ts', '../../db/tables.ts', '../../../resolvers/index.ts'],
+  ['src/metrics.ts', './main.ts', './server.ts', './core.ts', './db/tables.ts', './calls/turns.ts'],
+  ['src/identity.ts', './metrics.ts'],
+  ['src/connections/b.ts', '../metrics.ts'],
   ['src/server.ts', './main.ts', './webhooks/deliver.ts', './sandbox/sandbox.ts', '../resolvers/loaders.ts'],
   [
     'resolvers/a.ts',
@@ -68,7 +71,16 @@ const openImports: [file: string, ...specifiers: string[]][] = [
   ['src/webhooks/a.ts', '../sync/changes.ts', '../providers/catalog.ts', './deliver.ts'],
   ['src/sandbox/a.ts', '../clock.ts', '../log.ts', '../errors.ts', './b.ts'],
   ['src/sandbox/folder/a.ts', '../../clock.ts', '../a.ts', './b.ts'],
-  ['src/server.ts', '../resolvers/context.ts', './webhooks/receive.ts', './config.ts', './identity.ts'],
+  ['src/metrics.ts', './errors.ts', './calls/caller.ts', './events/events.ts', './oauth/tokens.ts'],
+  ['src/core.ts', './metrics.ts'],
+  [
+    'src/server.ts',
+    '../resolvers/context.ts',
+    './webhooks/receive.ts',
+    './config.ts',
+    './identity.ts',
+    './metrics.ts',
+  ],
   ['src/main.ts', './server.ts', './sandbox/sandbox.ts', './webhooks/deliver.ts', '../resolvers/index.ts'],
   [
     'resolvers/a.ts',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { consent, visit } from './support/browser.ts';
 import { runMain, startProduct, type Product } from './support/product.ts';
 
 const secret = 'a shared secret of at least thirty-two bytes';
@@ -153,12 +154,100 @@ describe('the HTTP edge', () => {
     expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
   });
 
+  it('shows its metrics to who proves nothing, and lets nobody keep them', async () => {
+    const answer = await fetch(`${product.url}/metrics`);
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    const page = await answer.text();
+    expect(page).toMatch(/^integrations_breaker_state\{integration="quickbooks"\} 0$/m);
+    expect(page).toMatch(/^integrations_queue_depth\{integration="quickbooks",priority="poll"\} 0$/m);
+    expect(page).toMatch(/^nodejs_eventloop_lag_seconds /m);
+    expect((await fetch(`${product.url}/metrics`, { method: 'POST' })).status).toBe(404);
+  });
+
   it('cuts a sender off who never ends its headers', async () => {
     const socket = connect(Number(new URL(product.url).port), '127.0.0.1');
     socket.write('POST /graphql HTTP/1.1\r\nHost: x\r\n');
     const started = performance.now();
     await new Promise((resolve) => socket.once('close', resolve).resume());
     expect(performance.now() - started).toBeLessThan(8_000);
+  });
+});
+
+describe('the metrics of a running product', () => {
+  let product: Product;
+  let id: string;
+  const sample = async (name: string) => {
+    const page = await (await fetch(`${product.url}/metrics`)).text();
+    const line = page.split('\n').find((one) => one.startsWith(`${name} `));
+    return line === undefined ? undefined : Number(line.slice(name.length));
+  };
+  const refreshes = (outcome: string) =>
+    sample(`integrations_token_refreshes_total{integration="quickbooks",outcome="${outcome}"}`);
+  const requests = (outcome: string) =>
+    sample(`integrations_provider_requests_total{integration="quickbooks",outcome="${outcome}"}`);
+  const providerSaw = async (path: string) => {
+    const answer = await fetch(`${product.sandboxUrl}/_admin/requests`);
+    const log = ((await answer.json()) as { requests: { path: string }[] }).requests;
+    return log.filter((request) => request.path.includes(path)).length;
+  };
+  const refresh = async () => {
+    const source = 'mutation ($id: ID!) { refresh(input: { connectionId: $id }) { problem { code } } }';
+    return (await product.graphql(source, { id })).data.refresh.problem?.code ?? 'OK';
+  };
+
+  beforeAll(async () => {
+    product = await startProduct();
+    const { data } = await product.graphql(
+      'mutation { connect(input: { integrationId: "quickbooks" }) { authorizationUrl connection { id } } }',
+    );
+    id = data.connect.connection.id;
+    const { pathname, search } = new URL(await consent(data.connect.authorizationUrl));
+    await visit(product.url + pathname + search);
+  });
+  afterAll(async () => {
+    await product?.stop();
+    await product?.remove();
+  });
+
+  it('count what the provider saw', async () => {
+    const seen = (await providerSaw('/tokens/bearer')) + (await providerSaw('/companyinfo/'));
+    expect(seen).toBeGreaterThan(1);
+    expect(await requests('OK')).toBe(seen);
+    expect(await sample('integrations_provider_request_seconds_count{integration="quickbooks"}')).toBe(seen);
+  });
+
+  it('count a refresh once, whoever else joined it, and one that failed by its problem', async () => {
+    const before = await providerSaw('/tokens/bearer');
+    expect(await refreshes('OK')).toBe(0);
+    await Promise.all(Array.from({ length: 10 }, refresh));
+    const made = (await providerSaw('/tokens/bearer')) - before;
+    expect(made).toBeGreaterThan(0);
+    expect(await refreshes('OK')).toBe(made);
+
+    await fetch(`${product.sandboxUrl}/_admin/faults`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ count: 50, match: { pathContains: '/tokens/bearer' }, status: 503 }),
+    });
+    expect(await refresh()).toBe('PROVIDER_ERROR');
+    expect(await refreshes('PROVIDER_ERROR')).toBe(1);
+    expect(await refreshes('OK')).toBe(made);
+    expect(await requests('PROVIDER_ERROR')).toBe((await providerSaw('/tokens/bearer')) - before - made);
+  });
+
+  it('count every event that is stored', async () => {
+    const source = 'query ($id: ID!) { connection(id: $id) { events(first: 100) { nodes { kind } } } }';
+    const { nodes } = (await product.graphql(source, { id })).data.connection.events;
+    expect(nodes.length).toBeGreaterThan(1);
+    expect(await sample('integrations_events_total{kind="CONNECTION_CHANGED"}')).toBe(nodes.length);
+  });
+
+  it('hold no id of an account or a connection', async () => {
+    const page = await (await fetch(`${product.url}/metrics`)).text();
+    expect(page).not.toContain(id);
+    expect(page).not.toContain('demo');
   });
 });
 

@@ -1,4 +1,4 @@
-import { Agent, errors, request as send } from 'undici';
+import { Agent, errors, request as send, type Dispatcher } from 'undici';
 import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
 
 export const maxResponseBytes = 8 * 1024 * 1024;
@@ -9,10 +9,13 @@ export type Attempted =
   /** `sent`: the provider may have acted on it. */
   | { kind: 'failed'; code: 'TIMEOUT' | 'NETWORK_ERROR' | 'PROVIDER_ERROR'; message: string; sent: boolean };
 
-/** Sends one request, once. Redirects are answers: following one would take a token to another host. */
+/**
+ * Sends one request, once, and tells when its first byte leaves. Redirects are answers: following one would take a
+ * token to another host.
+ */
 export interface Attempt {
   /** Rejects with the signal's reason when it aborts, and where the request is not one: that says nothing of the provider. */
-  send(request: HttpRequest, signal: AbortSignal): Promise<Attempted>;
+  send(request: HttpRequest, signal: AbortSignal, onSent: () => void): Promise<Attempted>;
   /** Waits for what is running. */
   close(): Promise<void>;
 }
@@ -44,10 +47,12 @@ export function createAttempt(timeoutMs: number): Attempt {
     // An answer a request: pipelining would let a slow one hold up the others.
     pipelining: 1,
   });
+  const dispatcher = agent.compose(tellSent);
   return {
-    async send({ method, url, headers, body }, signal) {
+    async send({ method, url, headers, body }, signal, onSent) {
+      const told: Telling = { method, headers, body: body ?? null, signal, onSent };
       try {
-        const answer = await send(url, { dispatcher: agent, method, headers, body: body ?? null, signal });
+        const answer = await send(url, { dispatcher, ...told });
         const text = await answer.body.text();
         return {
           kind: 'answered',
@@ -62,6 +67,25 @@ export function createAttempt(timeoutMs: number): Attempt {
     close: () => agent.close(),
   };
 }
+
+interface Telling {
+  method: HttpRequest['method'];
+  headers: Record<string, string>;
+  body: string | null;
+  signal: AbortSignal;
+  onSent(): void;
+}
+
+/** A handler's start is called when its request is written to a line that is open, after all the waiting for one. */
+const tellSent: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
+  const { onSent } = options as Partial<Telling>;
+  const start = handler.onRequestStart;
+  handler.onRequestStart = function (...args) {
+    onSent?.();
+    return start?.apply(this, args);
+  };
+  return dispatch(options, handler);
+};
 
 function failure(error: unknown): Attempted {
   const code = codeOf(error);

@@ -40,7 +40,6 @@ export function createRetryBudget(clock: Clock): RetryBudget {
   };
   return {
     earn() {
-      trickle();
       balance = Math.min(most, balance + earnedByCall);
     },
     spend() {

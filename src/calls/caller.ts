@@ -1,20 +1,39 @@
 import type { Clock } from '../clock.ts';
-import { IntegrationError, problem, type IntegrationProblem, type ProblemCode } from '../errors.ts';
-import { createAttempt, judge, timedOut, type Failed, type Judged } from './attempt.ts';
+import { IntegrationError, problem, type ProblemCode } from '../errors.ts';
+import { createAlarms } from './alarms.ts';
+import { createAttempt, judge, timedOut, type Attempt, type Failed, type Judged } from './attempt.ts';
 import { backoffMs, createRetryBudget, type RetryBudget, type RetryPolicy } from './backoff.ts';
-import { createCircuitBreaker, type CircuitBreaker, type Health, type Permit } from './circuitBreaker.ts';
-import { AttemptCut, Closing, DeadlineReached, NoTurn, outwards, TimeoutReached, unless } from './endings.ts';
+import {
+  createCircuitBreaker,
+  type BreakerState,
+  type CircuitBreaker,
+  type Health,
+  type Permit,
+} from './circuitBreaker.ts';
+import {
+  AttemptCut,
+  DeadlineReached,
+  Life,
+  NoTurn,
+  outwards,
+  TimeoutReached,
+  type Stoppable,
+} from './endings.ts';
+import { priorities, type Place, type Priority } from './fairQueue.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
-import type { Priority } from './priorityQueue.ts';
-import { createRateLimiter, type Bucket, type BudgetView as BucketView, type Slot } from './rateLimit.ts';
+import { createRateLimiter, type BudgetView as BucketView, type RateLimiter } from './rateLimit.ts';
+import { learntFrom } from './rateLimitHeaders.ts';
 import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
-import { createTurns } from './turns.ts';
+import type { Slot } from './slots.ts';
+import { createTurns, type Turns, type Waiter } from './turns.ts';
+import type { Bucket } from './window.ts';
 
-export type { Bucket } from './rateLimit.ts';
+export type { BreakerState, Bucket, Priority, RetryPolicy };
 
 /** One polite call. */
 export interface Call {
   integration: string;
+  /** Whose turn it is among those that wait. */
   connectionId?: string;
   /** Where it goes: with the integration, what a breaker is for. */
   host: string;
@@ -31,7 +50,7 @@ export interface Call {
   idempotent: boolean;
   /** Fewer attempts than the caller's own, the first included; 1 where even what was refused must not be sent again. */
   retry?: { attempts: number };
-  /** Made anew for each attempt, before it waits: nothing slow stands between its turn and the send. */
+  /** Made anew for each attempt, when its turn has come: a token that expires in the queue is not sent. */
   request(): Promise<HttpRequest>;
   /** Renews the token after an UNAUTHENTICATED. Called once at most, followed by one more attempt without a pause. */
   reauthenticate?(): Promise<void>;
@@ -43,10 +62,23 @@ export interface CallerOptions {
   /** One attempt. */
   requestTimeoutMs: number;
   retry: RetryPolicy;
+  /** What an integration has of its own. */
+  retryOf?: (integration: string) => Partial<RetryPolicy> | undefined;
   /** Most calls that may wait. */
   queue: { perBucket: number; total: number };
-  /** Once for each call, when it is over. Must not throw. */
+  /** Default: in memory, for this process alone. */
+  limiter?: RateLimiter;
+  /** The transport; default: HTTP. */
+  attempt?: Attempt;
+  /** Once for each attempt, and once for each call, when it is over. Must not throw. */
+  onAttempt?: (report: AttemptReport) => void;
   onFinished?: (report: CallReport) => void;
+}
+
+export interface AttemptReport {
+  integration: string;
+  outcome: ProblemCode | 'OK';
+  durationMs: number;
 }
 
 /** Holds no URL, header or body. */
@@ -73,36 +105,51 @@ export interface BudgetView extends BucketView {
 export interface Caller {
   /** Rejects with `IntegrationError`, or with whatever `request` or `reauthenticate` threw. */
   call(call: Call): Promise<HttpResponse>;
-  /** The tightest of the buckets; undefined without any. */
+  /** The tightest of the buckets; undefined without any. `refreshBudgets` first for what other processes did. */
   budget(buckets: readonly Bucket[]): BudgetView | undefined;
+  /** One statement for any number of buckets. */
+  refreshBudgets(buckets: readonly Bucket[]): Promise<void>;
   /** The worst of the integration's hosts. */
   health(integration: string): Health;
+  breakerState(integration: string): BreakerState;
+  /** Calls that wait. */
+  queueDepth(): Iterable<{ integration: string; priority: Priority; waiting: number }>;
   /** Refuses new calls, ends waiting ones, lets running attempts finish. */
   close(): Promise<void>;
 }
 
 export function createCaller(options: CallerOptions): Caller {
-  const { clock, retry, requestTimeoutMs } = options;
-  const limiter = createRateLimiter(clock);
-  const attempt = createAttempt(requestTimeoutMs);
-  const breakers = new Map<string, Map<string, CircuitBreaker>>();
-  const retryBudgets = new Map<string, RetryBudget>();
-  const closing = new AbortController();
+  const { clock, requestTimeoutMs, onAttempt, onFinished } = options;
+  const limiter = options.limiter ?? createRateLimiter(clock);
+  const attempt = options.attempt ?? createAttempt(requestTimeoutMs);
+  const integrations = new Map<string, Integration>();
+  const alarms = createAlarms(clock);
+  const running = new Set<Life>();
   let closed: Promise<void> | undefined;
   const turns = createTurns(clock, limiter, options.queue);
 
-  const breakerOf = ({ integration, host }: Call): CircuitBreaker => {
-    const hosts = entry(breakers, integration, () => new Map<string, CircuitBreaker>());
-    return entry(hosts, host, () => createCircuitBreaker(clock, requestTimeoutMs + 1_000));
+  const integrationOf = (id: string): Integration => {
+    let own = integrations.get(id);
+    if (!own) {
+      const retry = { ...options.retry, ...options.retryOf?.(id) };
+      integrations.set(id, (own = { retry, budget: createRetryBudget(clock), breakers: new Map() }));
+    }
+    return own;
   };
-  const refusal = (code: ProblemCode, message: string, afterMs: number) =>
+  const breakerOf = ({ breakers }: Integration, host: string): CircuitBreaker => {
+    let breaker = breakers.get(host);
+    if (!breaker) breakers.set(host, (breaker = createCircuitBreaker(clock, requestTimeoutMs + 1_000)));
+    return breaker;
+  };
+  const refusal = (call: Call, code: ProblemCode, message: string, afterMs: number) =>
     new IntegrationError(
       problem(code, message, new Date(clock.now()), { retryAfterSeconds: seconds(afterMs) }),
+      { provider: call.integration },
     );
-  const refusalOf = (breaker: CircuitBreaker): IntegrationError | undefined => {
+  const refusalOf = (call: Call, breaker: CircuitBreaker): IntegrationError | undefined => {
     const refusedForMs = breaker.refusedForMs();
     if (refusedForMs === 0) return undefined;
-    return refusal('CIRCUIT_OPEN', 'The provider is failing; calls are held back.', refusedForMs);
+    return refusal(call, 'CIRCUIT_OPEN', 'The provider is failing; calls are held back.', refusedForMs);
   };
   /** Those who wait for a breaker that opens are told at once, before they use up any budget. */
   const failed = (breaker: CircuitBreaker, permit: Permit) => {
@@ -111,29 +158,37 @@ export function createCaller(options: CallerOptions): Caller {
     if (before === 0 && breaker.refusedForMs() > 0) turns.recheck();
   };
 
+  const queue: Queue = { clock, turns, refusalOf };
   /** The queue, the rate limit and the breaker. Refuses at once what cannot have its turn in time. */
-  const turn = async (
+  const turn = (
     call: Call,
     breaker: CircuitBreaker,
-    slot: Slot,
-    signal: AbortSignal,
-  ): Promise<Permit> => {
-    const { buckets, priority } = call;
-    const estimateMs = turns.estimateMs(buckets, priority);
-    if (clock.now() + estimateMs > call.deadlineAtMs) {
-      if (limiter.pausedMs(buckets) > 0)
-        throw new NoTurn(refusal('RATE_LIMITED', 'The provider asked us to wait.', estimateMs));
-      throw new NoTurn(
-        refusal('DEADLINE_EXCEEDED', 'Too many calls are waiting for this provider.', estimateMs),
-      );
-    }
-    if (estimateMs > 0 && !turns.hasRoom(buckets))
-      throw new NoTurn(refusal('QUEUE_FULL', 'Too many calls are waiting for this provider.', estimateMs));
+    life: Life,
+    progress: Progress,
+  ): Turn | Promise<Turn> => {
+    const { buckets } = call;
+    const refused = refusalOf(call, breaker);
+    if (refused) throw refused;
+    const slot = turns.now(buckets);
     // Nothing comes between the two: who is not refused is admitted.
-    return turns.wait(buckets, priority, signal, {
-      slot,
-      refusal: () => refusalOf(breaker),
-      enter: () => breaker.admit()!,
+    if (slot) return { slot, permit: breaker.admit()! };
+
+    const level = priorities.indexOf(call.priority);
+    const who = call.connectionId ?? '';
+    const estimateMs = turns.estimateMs(buckets, level, who);
+    if (clock.now() + estimateMs > call.deadlineAtMs) {
+      const paused = limiter.pausedMs(buckets) > 0;
+      const why = paused ? 'The provider asked us to wait.' : 'Too many calls are waiting for this provider.';
+      throw new NoTurn(refusal(call, paused ? 'RATE_LIMITED' : 'DEADLINE_EXCEEDED', why, estimateMs));
+    }
+    if (!turns.hasRoom(buckets))
+      throw new NoTurn(
+        refusal(call, 'QUEUE_FULL', 'Too many calls are waiting for this provider.', Math.max(1, estimateMs)),
+      );
+    return new Promise((resolve, reject) => {
+      const waiting = new WaitingCall(queue, call, breaker, life, progress, resolve, reject);
+      waiting.place = turns.wait(waiting, level, who);
+      if (waiting.place.line) life.started(waiting);
     });
   };
 
@@ -142,25 +197,23 @@ export function createCaller(options: CallerOptions): Caller {
     call: Call,
     request: HttpRequest,
     breaker: CircuitBreaker,
-    permit: Permit,
-    signal: AbortSignal,
+    { slot, permit }: Turn,
+    life: Life,
   ): Promise<Judged> => {
     const startedAt = clock.monotonic();
-    const timeout = new AbortController();
-    const answered = new AbortController();
-    void clock.sleep(requestTimeoutMs, answered.signal).then(
-      () => timeout.abort(new TimeoutReached()),
-      () => undefined,
-    );
+    let outcome: AttemptReport['outcome'] = 'OK';
     try {
-      const result = await attempt.send(request, AbortSignal.any([signal, timeout.signal]));
+      const result = await life.attempt(requestTimeoutMs, (signal) =>
+        attempt.send(request, signal, () => slot.sent()),
+      );
       const judged = judge(result, call.classify, clock.now());
+      outcome = judged.fault?.code ?? 'OK';
       // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
-      if (['PROVIDER_ERROR', 'TIMEOUT', 'NETWORK_ERROR'].includes(judged.fault?.code ?? ''))
-        failed(breaker, permit);
+      if (troubles.has(outcome)) failed(breaker, permit);
       else permit.succeeded();
       return judged;
     } catch (error) {
+      outcome = error instanceof TimeoutReached ? 'TIMEOUT' : 'DEADLINE_EXCEEDED';
       if (error instanceof TimeoutReached) {
         failed(breaker, permit);
         return judge(timedOut, call.classify, clock.now());
@@ -171,57 +224,65 @@ export function createCaller(options: CallerOptions): Caller {
       else permit.abandoned();
       throw error instanceof DeadlineReached ? new AttemptCut() : error;
     } finally {
-      answered.abort();
+      slot.ended();
+      if (onAttempt)
+        onAttempt({ integration: call.integration, outcome, durationMs: clock.monotonic() - startedAt });
     }
   };
 
   /** What a failed attempt means: to try again after a pause, or the problem that ends the call. */
-  const decide = (call: Call, { fault, response, sent }: Failed, attempts: number): Decision => {
+  const decide = (call: Call, failure: Failed, attempts: number, own: Integration): Decision => {
+    const { fault, response, sent } = failure;
     const now = clock.now();
-    const toldMs = parseRetryAfter(response?.headers['retry-after'], now) ?? capped(fault.retryAfterMs);
-    const backoff = backoffMs(attempts, retry, clock.random());
-    if (fault.code === 'RATE_LIMITED') limiter.pause(call.buckets, toldMs ?? backoff);
-    const delayMs = Math.max(
-      toldMs ?? 0,
-      toldMs === undefined || fault.code !== 'RATE_LIMITED' ? backoff : 0,
-    );
+    const headerMs = parseRetryAfter(response?.headers['retry-after'], now);
+    const toldMs = headerMs ?? capped(fault.retryAfterMs);
+    const backoff = backoffMs(attempts, own.retry, clock.random());
+    const limited = fault.code === 'RATE_LIMITED';
+    // Whoever tells us to stay away means all who count against the same limit.
+    if (limited || (headerMs !== undefined && troubles.has(fault.code)))
+      limiter.pause(pausable(call.buckets), toldMs ?? backoff);
+    const delayMs = Math.max(toldMs ?? 0, toldMs === undefined || !limited ? backoff : 0);
     const cause = problem(fault.code, fault.message, new Date(now), {
       ...evidence(fault),
-      ...((toldMs !== undefined || fault.code === 'RATE_LIMITED') && {
-        retryAfterSeconds: seconds(toldMs ?? backoff),
-      }),
+      ...((toldMs !== undefined || limited) && { retryAfterSeconds: seconds(toldMs ?? backoff) }),
+      ...(fault.retryable !== undefined && { retryable: fault.retryable }),
     });
     const again =
-      isTransient(fault.code) &&
-      (call.idempotent || fault.code === 'RATE_LIMITED' || !sent) &&
-      attempts < Math.min(retry.attempts, call.retry?.attempts ?? Infinity) &&
+      (limited || troubles.has(fault.code)) &&
+      fault.retryable !== false &&
+      (call.idempotent || limited || !sent) &&
+      attempts < Math.min(own.retry.attempts, call.retry?.attempts ?? Infinity) &&
       now + delayMs < call.deadlineAtMs &&
-      entry(retryBudgets, call.integration, () => createRetryBudget(clock)).spend();
-    return { retry: again, delayMs, cause };
+      own.budget.spend();
+    return { retry: again, delayMs, cause: new IntegrationError(cause, originOf(call, failure)) };
   };
 
-  /** `signal` ends what only waits; `running` what has been sent, which closing lets finish. */
-  const run = async (
-    call: Call,
-    signal: AbortSignal,
-    running: AbortSignal,
-    progress: Progress,
-  ): Promise<HttpResponse> => {
-    const breaker = breakerOf(call);
+  const run = async (call: Call, own: Integration, life: Life, progress: Progress): Promise<HttpResponse> => {
+    const breaker = breakerOf(own, call.host);
     let reauthenticated = false;
     for (let failures = 0; ;) {
-      const refused = refusalOf(breaker);
-      if (refused) throw refused;
-      const request = await unless(signal, call.request());
-      const since = clock.monotonic();
-      const slot: Slot = { arrivedBy: 0 };
-      const permit = await turn(call, breaker, slot, signal).finally(() => {
-        progress.waitedMs += clock.monotonic() - since;
-      });
+      const mine = turn(call, breaker, life, progress);
+      const taken = mine instanceof Promise ? await mine : mine;
+      let request: HttpRequest;
+      try {
+        request = await life.during(call.request());
+      } catch (error) {
+        taken.slot.unused();
+        taken.permit.abandoned();
+        throw error;
+      }
+      if (!taken.slot.usable()) {
+        // The token took so long that the turn is over.
+        taken.slot.unused();
+        taken.permit.abandoned();
+        continue;
+      }
       progress.attempts++;
-      const judged = await tryOnce(call, request, breaker, permit, running).finally(() =>
-        limiter.arrived(slot),
-      );
+      const judged = await tryOnce(call, request, breaker, taken, life);
+      if (judged.response) {
+        const learnt = learntFrom(judged.response.headers, clock.now());
+        if (learnt.length > 0) limiter.learn(call.buckets, learnt);
+      }
       if (!judged.fault) return judged.response;
       progress.requestId = judged.fault.requestId;
       if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
@@ -233,50 +294,49 @@ export function createCaller(options: CallerOptions): Caller {
               new Date(clock.now()),
               evidence(judged.fault),
             ),
+            originOf(call, judged),
           );
         reauthenticated = true;
-        await unless(signal, call.reauthenticate());
+        await life.during(call.reauthenticate());
         continue;
       }
-      const decision = decide(call, judged, ++failures);
-      if (!decision.retry) throw new IntegrationError(decision.cause);
+      const decision = decide(call, judged, ++failures, own);
+      if (!decision.retry) throw decision.cause;
       progress.last = decision.cause;
-      await clock.sleep(decision.delayMs, signal);
+      await life.pause(clock, decision.delayMs);
     }
   };
 
   return {
     async call(call) {
-      if (closing.signal.aborted) throw refusal('QUEUE_FULL', 'The service is shutting down.', 1_000);
-      entry(retryBudgets, call.integration, () => createRetryBudget(clock)).earn();
+      if (closed) throw refusal(call, 'QUEUE_FULL', 'The service is shutting down.', 1_000);
+      const own = integrationOf(call.integration);
+      own.budget.earn();
       const startedAt = clock.monotonic();
       const progress: Progress = { waitedMs: 0, attempts: 0, requestId: undefined, last: undefined };
-      const deadline = new AbortController();
-      const over = new AbortController();
-      void clock.sleep(Math.max(0, call.deadlineAtMs - clock.now()), over.signal).then(
-        () => deadline.abort(new DeadlineReached()),
-        () => undefined,
-      );
-      const running = AbortSignal.any([deadline.signal, ...(call.signal ? [call.signal] : [])]);
+      const life = new Life(alarms, call.deadlineAtMs - clock.now(), call.signal);
+      running.add(life);
       let outcome: CallReport['outcome'] = 'OK';
       try {
-        return await run(call, AbortSignal.any([running, closing.signal]), running, progress);
+        return await run(call, own, life, progress);
       } catch (error) {
         const failure = outwards(error, progress.last, call.signal, clock.now());
         outcome = failure instanceof IntegrationError ? failure.problem.code : 'PROVIDER_ERROR';
         throw failure;
       } finally {
-        over.abort();
-        options.onFinished?.({
-          integration: call.integration,
-          connectionId: call.connectionId,
-          priority: call.priority,
-          waitedMs: Math.round(progress.waitedMs),
-          attempts: progress.attempts,
-          outcome,
-          durationMs: Math.round(clock.monotonic() - startedAt),
-          requestId: progress.requestId,
-        });
+        life.over();
+        running.delete(life);
+        if (onFinished)
+          onFinished({
+            integration: call.integration,
+            connectionId: call.connectionId,
+            priority: call.priority,
+            waitedMs: Math.round(progress.waitedMs),
+            attempts: progress.attempts,
+            outcome,
+            durationMs: Math.round(clock.monotonic() - startedAt),
+            requestId: progress.requestId,
+          });
       }
     },
     budget(buckets) {
@@ -285,30 +345,124 @@ export function createCaller(options: CallerOptions): Caller {
         view && {
           ...view,
           queued: turns.queued(buckets),
-          estimatedWaitMs: turns.estimateMs(buckets, 'backfill'),
+          estimatedWaitMs: turns.estimateMs(buckets, priorities.length - 1, ''),
         }
       );
     },
-    health(integration) {
-      const all = [...(breakers.get(integration)?.values() ?? [])].map((breaker) => breaker.health());
-      return all.includes('DOWN') ? 'DOWN' : all.includes('DEGRADED') ? 'DEGRADED' : 'HEALTHY';
+    refreshBudgets: (buckets) => limiter.refresh(buckets),
+    health: (integration) =>
+      worst(integrations.get(integration), (breaker) => breaker.health(), ['DOWN', 'DEGRADED']) ?? 'HEALTHY',
+    breakerState: (integration) =>
+      worst(integrations.get(integration), (breaker) => breaker.state(), ['open', 'halfOpen']) ?? 'closed',
+    *queueDepth() {
+      for (const [integration, counts] of turns.depth())
+        for (const [level, waiting] of counts.entries())
+          yield { integration, priority: priorities[level]!, waiting };
     },
     close() {
-      closing.abort(new Closing());
-      return (closed ??= attempt.close());
+      closed ??= (async () => {
+        for (const life of running) life.close();
+        await attempt.close();
+        await limiter.close();
+        alarms.close();
+      })();
+      return closed;
     },
   };
 }
 
-/** `cause` is the problem of a call that ends here, or that finds no time or turn for the retry. */
-type Decision = { retry: boolean; delayMs: number; cause: IntegrationProblem };
+interface Queue {
+  clock: Clock;
+  turns: Turns;
+  refusalOf(call: Call, breaker: CircuitBreaker): IntegrationError | undefined;
+}
+
+/** A call in the queue. A class with all it needs, for thousands wait at once. */
+class WaitingCall implements Waiter, Stoppable {
+  place: Place<Waiter> | undefined;
+  readonly #queue: Queue;
+  readonly #call: Call;
+  readonly #breaker: CircuitBreaker;
+  readonly #life: Life;
+  readonly #progress: Progress;
+  readonly #resolve: (turn: Turn) => void;
+  readonly #reject: (reason: Error) => void;
+  readonly #since: number;
+
+  constructor(
+    queue: Queue,
+    call: Call,
+    breaker: CircuitBreaker,
+    life: Life,
+    progress: Progress,
+    resolve: (turn: Turn) => void,
+    reject: (reason: Error) => void,
+  ) {
+    this.#queue = queue;
+    this.#call = call;
+    this.#breaker = breaker;
+    this.#life = life;
+    this.#progress = progress;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#since = queue.clock.monotonic();
+  }
+
+  get integration(): string {
+    return this.#call.integration;
+  }
+
+  get buckets(): readonly Bucket[] {
+    return this.#call.buckets;
+  }
+
+  refusal(): Error | undefined {
+    return this.#queue.refusalOf(this.#call, this.#breaker);
+  }
+
+  /** In the instant in which the buckets are taken: nobody else can become the probe in between. */
+  go(slot: Slot): void {
+    this.#over();
+    this.#resolve({ slot, permit: this.#breaker.admit()! });
+  }
+
+  end(reason: Error): void {
+    this.#over();
+    this.#reject(reason);
+  }
+
+  stop(reason: Error): void {
+    this.#queue.turns.leave(this.place!);
+    this.end(reason);
+  }
+
+  #over(): void {
+    this.#life.finished(this);
+    this.#progress.waitedMs += this.#queue.clock.monotonic() - this.#since;
+  }
+}
+
+/** What all calls of one integration share. */
+interface Integration {
+  retry: RetryPolicy;
+  budget: RetryBudget;
+  breakers: Map<string, CircuitBreaker>;
+}
+interface Turn {
+  slot: Slot;
+  permit: Permit;
+}
+/** `cause` ends the call here, or where there is no time or turn for the retry. */
+type Decision = { retry: boolean; delayMs: number; cause: IntegrationError };
 type Progress = Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'> & {
   /** Why the last attempt failed. */
-  last: IntegrationProblem | undefined;
+  last: IntegrationError | undefined;
 };
 
 /** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */
 const silenceMs = 1_000;
+/** Failures of the provider: they pass, and count for its breaker. */
+const troubles: ReadonlySet<string> = new Set<ProblemCode>(['PROVIDER_ERROR', 'TIMEOUT', 'NETWORK_ERROR']);
 
 const seconds = (ms: number) => Math.ceil(ms / 1_000);
 const capped = (ms: number | undefined) => (ms === undefined ? undefined : Math.min(ms, longestPauseMs));
@@ -317,11 +471,23 @@ const evidence = ({ providerCode, requestId }: Fault) => ({
   ...(providerCode !== undefined && { providerCode }),
   ...(requestId !== undefined && { requestId }),
 });
-const isTransient = (code: ProblemCode) =>
-  code === 'RATE_LIMITED' || code === 'PROVIDER_ERROR' || code === 'TIMEOUT' || code === 'NETWORK_ERROR';
+const originOf = ({ integration }: Call, { fault, response }: Failed) => ({
+  provider: integration,
+  ...(response && { status: response.status }),
+  ...(fault.details && { details: fault.details }),
+});
 
-function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
-  let value = map.get(key);
-  if (value === undefined) map.set(key, (value = make()));
-  return value;
+/** One account's answer stops that account, and the whole application only where nothing narrower is counted. */
+function pausable(buckets: readonly Bucket[]): readonly Bucket[] {
+  const narrow = buckets.filter(({ appWide }) => !appWide);
+  return narrow.length > 0 ? narrow : buckets;
+}
+
+function worst<T>(
+  own: Integration | undefined,
+  of: (breaker: CircuitBreaker) => T,
+  badFirst: readonly T[],
+): T | undefined {
+  const all = new Set([...(own?.breakers.values() ?? [])].map(of));
+  return badFirst.find((one) => all.has(one));
 }

@@ -15,6 +15,7 @@ export interface CircuitBreaker {
   admit(): Permit | undefined;
   /** HEALTHY, or DEGRADED when half open or a fifth fails, or DOWN when open. */
   health(): Health;
+  state(): BreakerState;
 }
 
 /** The first report counts. */
@@ -25,6 +26,7 @@ export interface Permit {
   abandoned(): void;
 }
 
+export type BreakerState = 'closed' | 'halfOpen' | 'open';
 export type Health = 'HEALTHY' | 'DEGRADED' | 'DOWN';
 
 const sliceMs = 1_000;
@@ -73,6 +75,11 @@ export function createCircuitBreaker(clock: Clock, probeWithinMs: number): Circu
     return probe && now < probe.until ? Math.min(probingHintMs, probe.until - now) : 0;
   };
 
+  const state = (): BreakerState => {
+    if (openUntil === undefined) return 'closed';
+    return clock.monotonic() < openUntil ? 'open' : 'halfOpen';
+  };
+
   return {
     refusedForMs,
     admit() {
@@ -106,8 +113,9 @@ export function createCircuitBreaker(clock: Clock, probeWithinMs: number): Circu
       return permit;
     },
     health() {
-      if (openUntil !== undefined) return clock.monotonic() < openUntil ? 'DOWN' : 'DEGRADED';
-      return rate() >= degradedAtRate ? 'DEGRADED' : 'HEALTHY';
+      if (state() === 'closed') return rate() >= degradedAtRate ? 'DEGRADED' : 'HEALTHY';
+      return state() === 'open' ? 'DOWN' : 'DEGRADED';
     },
+    state,
   };
 }

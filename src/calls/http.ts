@@ -1,4 +1,6 @@
-import type { ProblemCode } from '../errors.ts';
+import type { FaultDetail, ProblemCode } from '../errors.ts';
+
+export { faultDetails, redact, type RawDetail } from './redact.ts';
 
 /** One HTTP request to a provider and its answer, as plain data: providers write the first and judge the second. */
 
@@ -31,6 +33,13 @@ export interface Fault {
   requestId?: string;
   /** The provider's word or documented habit, e.g. QuickBooks' 60 s after a 429 without a header. */
   retryAfterMs?: number;
+  /** The provider's own words, made by `faultDetails`. They reach no person and no log. */
+  details?: readonly FaultDetail[];
+  /**
+   * Overrides what the code says of the *operation*: a CONFLICT that is gone after reading anew (see `writeMerged`), a
+   * PROVIDER_ERROR that stays (501). Sending the same request again never cures a CONFLICT.
+   */
+  retryable?: boolean;
 }
 
 /** Undefined for a success. Pure. */

@@ -1,11 +1,7 @@
 import type { Clock } from '../clock.ts';
-
-/** A limit as the provider counts it: at most `limit` calls in any `windowMs`. The key names app, account and limit. */
-export interface Bucket {
-  key: string;
-  limit: number;
-  windowMs: number;
-}
+import type { Learnt } from './rateLimitHeaders.ts';
+import { createSlots, type Slot } from './slots.ts';
+import { createWindow, type Bucket, type Window } from './window.ts';
 
 export interface BudgetView {
   limit: number;
@@ -16,153 +12,200 @@ export interface BudgetView {
   pausedUntilMs: number | undefined;
 }
 
-/** A call in the windows that it counts in. */
-export interface Slot {
-  /** The latest monotonic time at which the provider can have counted it. */
-  arrivedBy: number;
-}
-
 /**
- * Strict sliding windows: the times of the last calls are kept, so no window of the provider's, wherever it starts, sees
- * more than the limit. (A token bucket whose burst equals the limit lets twice the limit through.) A call that counts
- * against several buckets takes all of them or none.
+ * The budgets of all limits. A call takes one of each of its buckets, or none.
  *
- * The provider's clock starts when a call arrives there, later than ours, and by a different delay for each: a cold
- * line takes its time. So a call leaves its window a window after the answer, by when it had surely arrived.
+ * Two of one contract: in memory for one process, below, and `sharedRateLimit.ts` for many on one PostgreSQL.
  */
 export interface RateLimiter {
-  /** 0 when taken, otherwise the milliseconds after which to ask again. Without a slot the call arrives now. */
-  take(buckets: readonly Bucket[], slot?: Slot): number;
-  /** The call was answered, or ended otherwise. */
-  arrived(slot: Slot): void;
-  /** What `take` would answer, without taking, once `ahead` more calls had been taken from each bucket. */
-  waitMs(buckets: readonly Bucket[], ahead?: (bucket: Bucket) => number): number;
-  /** Lets nobody through for `ms`. A shorter pause never ends a longer one. */
+  /** 0 when a call may take its turn now, otherwise after how long to ask again; `room` may tell earlier. */
+  waitMs(buckets: readonly Bucket[]): number;
+  /** Undefined unless `waitMs` is 0. `waited`: it stood in a queue. */
+  take(buckets: readonly Bucket[], waited: boolean): Slot | undefined;
+  /** How long a call would wait at least, behind so many others of each bucket. */
+  estimateMs(buckets: readonly Bucket[], ahead: (bucket: Bucket) => number): number;
+  /** Lets nobody through for `ms`, in any process. A shorter pause never ends a longer one. */
   pause(buckets: readonly Bucket[], ms: number): void;
   pausedMs(buckets: readonly Bucket[]): number;
-  /** The bucket with the fewest calls left. */
+  /** What an answer said of the limits. Less than we thought corrects us; more does not. */
+  learn(buckets: readonly Bucket[], learnt: readonly Learnt[]): void;
+  /** The window with the fewest calls left; undefined without any. `refresh` first for what other processes did. */
   view(buckets: readonly Bucket[]): BudgetView | undefined;
-  /** Buckets that are remembered. */
+  refresh(buckets: readonly Bucket[]): Promise<void>;
+  /** Who waits, for a limiter that has to ask for more in time; and whom to tell that there is room. */
+  serve(queue: WaitingCalls): void;
+  /** Buckets that are remembered: those that are wholly free are forgotten. */
   readonly size: number;
+  close(): Promise<void>;
 }
 
-/** A slow answer holds no place up for longer than this: by then a call has arrived, or never will. */
-const transitMs = 100;
-/** For a timer that fires early and a provider whose clock runs a little faster. */
-const jitterMs = 5;
-/** Buckets that are wholly free are forgotten, this many looks apart. */
+export interface WaitingCalls {
+  /** How many calls with just these buckets wait, and how urgent the first is, 0 the most. */
+  waiting(buckets: readonly Bucket[]): { calls: number; level: number };
+  room(buckets: readonly Bucket[]): void;
+}
+
+export interface Budget {
+  bucket: Bucket;
+  window: Window;
+}
+
+/** Looks between two sweeps for buckets that are wholly free. */
 const sweepEvery = 1_000;
-
-interface State {
-  /** The calls in the window, oldest first; what stands before `start` has left it. */
-  times: Slot[];
-  start: number;
-  pausedUntil: number;
-  windowMs: number;
-}
+/** Nothing tells when calls under way have arrived: look again. */
+const askAgainMs = 20;
+const own = 'own';
 
 export function createRateLimiter(clock: Clock): RateLimiter {
-  const states = new Map<string, State>();
-  let looks = 0;
-
-  const stateOf = (bucket: Bucket): State => {
-    let state = states.get(bucket.key);
-    if (!state) states.set(bucket.key, (state = { times: [], start: 0, pausedUntil: 0, windowMs: 0 }));
-    state.windowMs = bucket.windowMs;
-    expire(state, bucket.windowMs, clock.monotonic());
-    return state;
+  const budgets = createBudgets(() => clock.monotonic());
+  const slots = createSlots<readonly Budget[]>(clock, {
+    arrived(of, atMs) {
+      for (const { bucket, window } of of) if (bucket.windowMs > 0) window.arrive(own, atMs);
+    },
+    ended(of) {
+      for (const { bucket, window } of of) if (bucket.windowMs === 0) window.arrive(own, clock.monotonic());
+      tell(of, ({ bucket }) => bucket.windowMs === 0);
+    },
+    unused(of) {
+      for (const { window } of of) window.giveBack(own);
+      tell(of, () => true);
+    },
+  });
+  let queue: WaitingCalls | undefined;
+  const tell = (of: readonly Budget[], when: (budget: Budget) => boolean) => {
+    if (queue && of.some(when)) queue.room(of.map(({ bucket }) => bucket));
   };
 
-  const waitMs = (buckets: readonly Bucket[], ahead?: (bucket: Bucket) => number): number => {
-    const now = clock.monotonic();
-    let wait = 0;
-    for (const bucket of buckets) {
-      const { times, start, pausedUntil } = stateOf(bucket);
-      wait = Math.max(wait, pausedUntil - now);
-      const used = times.length - start;
-      const { limit } = bucket;
-      const heldMs = bucket.windowMs + jitterMs;
-      // The call that must leave the window before one more fits in: a past one, or one of those ahead, which in turn
-      // waits for the one `limit` before it.
-      const leaving = used + (ahead?.(bucket) ?? 0) - limit;
-      if (leaving < 0) continue;
-      const rounds = leaving < used ? 0 : Math.ceil((leaving - used + 1) / limit);
-      const past = leaving - rounds * limit;
-      // None in the past: the one that the rounds end at goes now.
-      const fits = past >= 0 ? times[start + past]!.arrivedBy + (rounds + 1) * heldMs - now : rounds * heldMs;
-      wait = Math.max(wait, fits);
+  const freeAt = (of: readonly Budget[], now: number) => {
+    let latest = now;
+    for (const { window } of of) {
+      const at = window.freeAt(now);
+      if (at > latest) latest = at;
     }
-    return wait;
+    return latest;
   };
-
-  const sweep = () => {
-    if (++looks % sweepEvery !== 0) return;
+  const waitMs = (of: readonly Budget[]): number => {
     const now = clock.monotonic();
-    for (const [key, { times, pausedUntil, windowMs }] of states)
-      if (pausedUntil <= now && (times.at(-1)?.arrivedBy ?? -Infinity) + windowMs + jitterMs <= now)
-        states.delete(key);
+    if (freeAt(of, now) <= now) return 0;
+    slots.settleOverdue();
+    const at = freeAt(of, now);
+    return at === Infinity ? askAgainMs : at - now;
   };
 
   return {
-    waitMs,
-    get size() {
-      return states.size;
-    },
-    take(buckets, slot) {
-      sweep();
-      const wait = waitMs(buckets);
-      if (wait > 0) return wait;
+    waitMs: (buckets) => waitMs(budgets.of(buckets)),
+    take(buckets, waited) {
+      const of = budgets.of(buckets);
       const now = clock.monotonic();
-      const taken = slot ?? { arrivedBy: now };
-      if (slot) slot.arrivedBy = now + transitMs;
-      for (const bucket of buckets) stateOf(bucket).times.push(taken);
-      return 0;
+      if (freeAt(of, now) > now && waitMs(of) > 0) return undefined;
+      for (const { window } of of) window.lease(own, Infinity, now, waited);
+      return slots.open(of);
     },
-    arrived(slot) {
-      slot.arrivedBy = Math.min(slot.arrivedBy, clock.monotonic());
-    },
+    estimateMs: budgets.estimateMs,
     pause(buckets, ms) {
       const until = clock.monotonic() + ms;
-      for (const bucket of buckets) {
-        const state = stateOf(bucket);
-        state.pausedUntil = Math.max(state.pausedUntil, until);
+      for (const { window } of budgets.of(buckets)) window.pause(until);
+    },
+    pausedMs: budgets.pausedMs,
+    learn(buckets, learnt) {
+      for (const { bucket, window, one, unknown } of budgets.unknownCalls(buckets, learnt))
+        window.charge(unknown, clock.monotonic() + (one.resetMs ?? bucket.windowMs));
+    },
+    view: (buckets) => budgets.view(buckets, clock.now() - clock.monotonic()),
+    refresh: () => Promise.resolve(),
+    serve(calls) {
+      queue = calls;
+    },
+    get size() {
+      return budgets.size;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** The windows by bucket, and what can be read from them. `now` is the time that the windows keep. */
+export function createBudgets(now: () => number) {
+  const all = new Map<string, Budget>();
+  let looks = 0;
+
+  const budgetOf = (bucket: Bucket): Budget => {
+    const known = all.get(bucket.key);
+    if (known && known.bucket.limit === bucket.limit && known.bucket.windowMs === bucket.windowMs)
+      return known;
+    return adopt(bucket, createWindow(bucket, known?.window.state()));
+  };
+  const adopt = (bucket: Bucket, window: Window): Budget => {
+    const budget = { bucket, window };
+    all.set(bucket.key, budget);
+    return budget;
+  };
+  const sweep = () => {
+    if (++looks % sweepEvery !== 0) return;
+    const at = now();
+    for (const [key, { window }] of all)
+      if (window.pausedUntil() <= at && window.used(at) === 0) all.delete(key);
+  };
+  const of = (buckets: readonly Bucket[]): Budget[] => {
+    sweep();
+    return buckets.map(budgetOf);
+  };
+
+  return {
+    of,
+    adopt,
+    get size() {
+      return all.size;
+    },
+    estimateMs(buckets: readonly Bucket[], ahead: (bucket: Bucket) => number): number {
+      const at = now();
+      return Math.max(0, ...of(buckets).map(({ bucket, window }) => window.estimate(at, ahead(bucket)) - at));
+    },
+    pausedMs: (buckets: readonly Bucket[]) =>
+      Math.max(0, ...of(buckets).map(({ window }) => window.pausedUntil() - now())),
+    /**
+     * Calls that the provider has counted and we have not. Those under way may be uncounted there yet: they are taken
+     * for counted, the next answer knows better.
+     */
+    *unknownCalls(buckets: readonly Bucket[], learnt: readonly Learnt[]) {
+      for (const one of learnt) {
+        const bucket = spokenOf(buckets, one);
+        if (!bucket) continue;
+        const { window } = budgetOf(bucket);
+        const unknown = bucket.limit - window.used(now()) - one.remaining;
+        if (unknown > 0) yield { bucket, window, one, unknown };
       }
     },
-    pausedMs(buckets) {
-      const now = clock.monotonic();
-      return Math.max(0, ...buckets.map((bucket) => (states.get(bucket.key)?.pausedUntil ?? 0) - now));
-    },
-    view(buckets) {
-      const now = clock.monotonic();
-      const wall = clock.now();
-      const views = buckets.map((bucket): BudgetView => {
-        const state = states.get(bucket.key);
-        if (state) expire(state, bucket.windowMs, now);
-        const used = state ? state.times.length - state.start : 0;
-        const paused = (state?.pausedUntil ?? 0) - now;
-        return {
-          limit: bucket.limit,
-          windowMs: bucket.windowMs,
-          remaining: paused > 0 ? 0 : Math.max(0, bucket.limit - used),
-          resetsAtMs: used > 0 ? wall + state!.times.at(-1)!.arrivedBy + bucket.windowMs - now : undefined,
-          pausedUntilMs: paused > 0 ? wall + paused : undefined,
+    view(buckets: readonly Bucket[], toWallMs: number): BudgetView | undefined {
+      const at = now();
+      let tightest: BudgetView | undefined;
+      for (const { bucket, window } of of(buckets)) {
+        const { limit, windowMs } = bucket;
+        const paused = window.pausedUntil() > at;
+        const remaining = paused ? 0 : Math.max(0, limit - window.used(at));
+        if (windowMs === 0 || (tightest && tightest.remaining <= remaining)) continue;
+        const emptyAt = window.emptyAt(at);
+        tightest = {
+          limit,
+          windowMs,
+          remaining,
+          resetsAtMs: emptyAt === undefined ? undefined : emptyAt + toWallMs,
+          pausedUntilMs: paused ? window.pausedUntil() + toWallMs : undefined,
         };
-      });
-      return views.reduce<BudgetView | undefined>(
-        (tightest, one) => (tightest && tightest.remaining <= one.remaining ? tightest : one),
-        undefined,
-      );
+      }
+      return tightest;
     },
   };
 }
 
-/** Drops the times that have left the window; moves memory only once half of it is waste. */
-function expire(state: State, windowMs: number, now: number): void {
-  const { times } = state;
-  while (state.start < times.length && times[state.start]!.arrivedBy + windowMs + jitterMs <= now)
-    state.start++;
-  if (state.start > 32 && state.start * 2 > times.length) {
-    times.splice(0, state.start);
-    state.start = 0;
-  }
+/** Of several limits, the one that a header means: the same numbers, or else the nearest window that can hold its reset. */
+function spokenOf(buckets: readonly Bucket[], { limit, windowMs, resetMs = 0 }: Learnt): Bucket | undefined {
+  const windows = buckets.filter((bucket) => bucket.windowMs > 0);
+  return (
+    windows.find((bucket) => bucket.windowMs === windowMs && bucket.limit === limit) ??
+    windows.find((bucket) => bucket.windowMs === windowMs) ??
+    windows.find((bucket) => windowMs === undefined && bucket.limit === limit) ??
+    windows
+      .toSorted((a, b) => a.windowMs - b.windowMs)
+      .find((bucket, i, sorted) => bucket.windowMs >= (windowMs ?? resetMs) || i === sorted.length - 1)
+  );
 }

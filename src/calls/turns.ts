@@ -1,61 +1,68 @@
-import type { Clock } from '../clock.ts';
-import { createPriorityQueue, type Priority, type PriorityQueue } from './priorityQueue.ts';
-import type { Bucket, RateLimiter, Slot } from './rateLimit.ts';
+import type { Cancel, Clock } from '../clock.ts';
+import {
+  createAgeing,
+  createFairQueue,
+  priorities,
+  type Ageing,
+  type FairQueue,
+  type Place,
+} from './fairQueue.ts';
+import type { RateLimiter } from './rateLimit.ts';
+import type { Slot } from './slots.ts';
+import type { Bucket } from './window.ts';
 
 /**
  * Waiting for a call's turn: behind those before it, until all its buckets have room.
  *
- * Calls with the same buckets stand in one line. Where lines share a bucket, the first by priority and age of those
- * that could go now goes. A line held up by another of its buckets holds up nobody else: one paused account must not
- * stop all that share the application's limit with it.
+ * Calls with the same buckets stand in one line. Where lines share a bucket, they take turns by priority, and within
+ * one by who was served longest ago. A line held up by another of its buckets holds up nobody else: one paused account
+ * must not stop all that share the application's limit with it.
  */
 export interface Turns {
-  /**
-   * Resolves with what `gate.enter` gives when the buckets are taken. Rejects with the signal's reason, or with the
-   * gate's refusal; then nothing is taken.
-   */
-  wait<T>(buckets: readonly Bucket[], priority: Priority, signal: AbortSignal, gate: Gate<T>): Promise<T>;
+  /** The turn of a call that nobody stands before; undefined when it has to wait. */
+  now(buckets: readonly Bucket[]): Slot | undefined;
+  /** Stands in line until the waiter is called, once. */
+  wait(waiter: Waiter, level: number, who: string): Place<Waiter>;
+  /** Does nothing after that. */
+  leave(place: Place<Waiter>): void;
   /** Calls that wait for the most wanted of these buckets. */
   queued(buckets: readonly Bucket[]): number;
   /** Whether one more may wait. */
   hasRoom(buckets: readonly Bucket[]): boolean;
   /** At least how long one more would wait, unless others leave. */
-  estimateMs(buckets: readonly Bucket[], priority: Priority): number;
+  estimateMs(buckets: readonly Bucket[], level: number, who: string): number;
   /** Ends at once whoever waits and is refused by now. */
   recheck(): void;
+  /** Calls that wait, by integration and level. */
+  depth(): ReadonlyMap<string, readonly number[]>;
 }
 
-export interface Gate<T> {
-  /** Filled when the buckets are taken. */
-  slot?: Slot;
-  /** Why the call may not go. Asked before the buckets are taken, so that who is refused uses nothing up. */
+export interface Waiter {
+  readonly integration: string;
+  readonly buckets: readonly Bucket[];
+  /** Why the call may not go. Asked before its turn, so that who is refused uses nothing up. */
   refusal(): Error | undefined;
-  /** Runs in the instant in which the buckets are taken. */
-  enter(): T;
-}
-
-interface Waiter {
-  slot: Slot | undefined;
-  refusal(): Error | undefined;
-  go(): void;
+  go(slot: Slot): void;
   end(reason: Error): void;
 }
 
 interface Line {
   key: string;
   buckets: readonly Bucket[];
-  queue: PriorityQueue<Waiter>;
-  /** Set while a look is planned. */
-  planned: boolean;
-  /** Ends the planned look when the line is empty. */
-  gone: AbortController;
+  queue: FairQueue<Waiter>;
+  servedAt: number;
+  /** The next look. */
+  timer: { at: number; cancel: Cancel } | undefined;
 }
 
 /** Everybody who waits for one bucket. */
 interface Crowd {
   lines: Set<Line>;
   size: number;
+  ageing: Ageing;
 }
+
+const unlimited: Slot = { usable: () => true, sent() {}, ended() {}, unused() {} };
 
 export function createTurns(
   clock: Clock,
@@ -64,24 +71,37 @@ export function createTurns(
 ): Turns {
   const lines = new Map<string, Line>();
   const crowds = new Map<string, Crowd>();
+  const depth = new Map<string, number[]>();
+  const keys = new WeakMap<readonly Bucket[], string>();
   let size = 0;
+  let served = 0;
 
-  const keyOf = (buckets: readonly Bucket[]) => JSON.stringify(buckets.map(({ key }) => key));
-
-  const add = (line: Line, waiter: Waiter, priority: Priority) => {
-    line.queue.add(waiter, priority);
-    size++;
-    for (const { key } of line.buckets) {
-      let crowd = crowds.get(key);
-      if (!crowd) crowds.set(key, (crowd = { lines: new Set(), size: 0 }));
-      crowd.lines.add(line);
-      crowd.size++;
-    }
-    lines.set(line.key, line);
+  const keyOf = (buckets: readonly Bucket[]): string => {
+    let key = keys.get(buckets);
+    if (key === undefined) keys.set(buckets, (key = buckets.map((bucket) => bucket.key).join('\n')));
+    return key;
   };
-  const remove = (line: Line, waiter: Waiter) => {
-    line.queue.remove(waiter);
-    size--;
+  const lineOf = (buckets: readonly Bucket[]): Line => {
+    const key = keyOf(buckets);
+    let line = lines.get(key);
+    if (!line)
+      lines.set(key, (line = { key, buckets, queue: createFairQueue(), servedAt: 0, timer: undefined }));
+    return line;
+  };
+  const crowdOf = (key: string): Crowd => {
+    let crowd = crowds.get(key);
+    if (!crowd) crowds.set(key, (crowd = { lines: new Set(), size: 0, ageing: createAgeing() }));
+    return crowd;
+  };
+  const count = (waiter: Waiter, level: number, by: number) => {
+    let counts = depth.get(waiter.integration);
+    if (!counts) depth.set(waiter.integration, (counts = priorities.map(() => 0)));
+    counts[level]! += by;
+    size += by;
+  };
+  const leave = (line: Line, place: Place<Waiter>, having: 'served' | 'given up') => {
+    line.queue.remove(place, having === 'served');
+    count(place.item, place.level, -1);
     const empty = line.queue.size === 0;
     for (const { key } of line.buckets) {
       const crowd = crowds.get(key)!;
@@ -91,106 +111,120 @@ export function createTurns(
     }
     if (!empty) return;
     lines.delete(line.key);
-    line.gone.abort();
+    line.timer?.cancel();
+    line.timer = undefined;
   };
 
-  /** The first of a line who is not refused. */
-  const head = (line: Line): Waiter | undefined => {
-    for (let first = line.queue.peek(); first; first = line.queue.peek()) {
-      const refusal = first.refusal();
-      if (!refusal) return first;
-      first.end(refusal);
+  /** Of a line that may go now and those that share a bucket with it: the place whose turn it is. */
+  const foremost = (line: Line): { line: Line; place: Place<Waiter> } => {
+    let widest = crowds.get(line.buckets[0]!.key)!;
+    const able = new Set([line]);
+    for (const { key } of line.buckets) {
+      const crowd = crowds.get(key)!;
+      if (crowd.lines.size > widest.lines.size) widest = crowd;
+      if (crowd.lines.size > 1)
+        for (const other of crowd.lines)
+          if (!able.has(other) && limiter.waitMs(other.buckets) === 0) able.add(other);
     }
-    return undefined;
-  };
-
-  /** Of a line that could go now and those that share a bucket with it: the one whose turn it is. */
-  const foremost = (line: Line): Line => {
-    let best = line;
-    for (const { key } of line.buckets)
-      for (const other of crowds.get(key)!.lines)
-        if (other !== best && head(other) && other.queue.firstDueAt() < best.queue.firstDueAt())
-          if (limiter.waitMs(other.buckets) <= 0) best = other;
-    return best;
+    const has = (level: number) => (one: Line) => one.queue.sizeOf(level) > 0;
+    const level = widest.ageing.next((one) => (able.size === 1 ? has(one)(line) : [...able].some(has(one))))!;
+    let best: Line | undefined;
+    for (const one of able) if (has(level)(one) && (!best || one.servedAt < best.servedAt)) best = one;
+    return { line: best!, place: best!.queue.peek(level)! };
   };
 
   /** Lets through whoever may go, then plans to look again when the next one may. */
   const look = (line: Line): void => {
-    while (head(line)) {
+    while (line.queue.size > 0) {
       const waitMs = limiter.waitMs(line.buckets);
       if (waitMs > 0) return plan(line, waitMs);
       const next = foremost(line);
-      const waiter = next.queue.peek()!;
-      limiter.take(next.buckets, waiter.slot);
-      remove(next, waiter);
-      waiter.go();
+      const refusal = next.place.item.refusal();
+      if (refusal) {
+        leave(next.line, next.place, 'given up');
+        next.place.item.end(refusal);
+        continue;
+      }
+      const slot = limiter.take(next.line.buckets, true);
+      if (!slot) return plan(line, 1);
+      next.line.servedAt = ++served;
+      leave(next.line, next.place, 'served');
+      next.place.item.go(slot);
     }
   };
   const plan = (line: Line, waitMs: number): void => {
-    if (line.planned) return;
-    line.planned = true;
-    void clock.sleep(waitMs, line.gone.signal).then(
-      () => {
-        line.planned = false;
-        look(line);
-      },
-      () => undefined,
-    );
+    const at = clock.monotonic() + waitMs;
+    if (line.timer && line.timer.at <= at) return;
+    line.timer?.cancel();
+    const cancel = clock.timer(waitMs, () => {
+      line.timer = undefined;
+      look(line);
+    });
+    line.timer = { at, cancel };
   };
 
+  limiter.serve({
+    waiting(buckets) {
+      const queue = lines.get(keyOf(buckets))?.queue;
+      if (!queue) return { calls: 0, level: 0 };
+      return { calls: queue.size, level: priorities.findIndex((_, level) => queue.sizeOf(level) > 0) };
+    },
+    room(buckets) {
+      const near = new Set(buckets.flatMap(({ key }) => [...(crowds.get(key)?.lines ?? [])]));
+      for (const line of near) look(line);
+    },
+  });
+
   return {
-    wait(buckets, priority, signal, gate) {
-      return new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason as Error);
-        const refusal = gate.refusal();
-        if (refusal) return reject(refusal);
-        if (buckets.every(({ key }) => !crowds.has(key)) && limiter.take(buckets, gate.slot) === 0)
-          return resolve(gate.enter());
-        const key = keyOf(buckets);
-        const line = lines.get(key) ?? {
-          key,
-          buckets,
-          queue: createPriorityQueue<Waiter>(clock),
-          planned: false,
-          gone: new AbortController(),
-        };
-        const leave = () => waiter.end(signal.reason as Error);
-        const waiter: Waiter = {
-          slot: gate.slot,
-          refusal: gate.refusal,
-          go() {
-            signal.removeEventListener('abort', leave);
-            resolve(gate.enter());
-          },
-          end(reason) {
-            signal.removeEventListener('abort', leave);
-            remove(line, waiter);
-            reject(reason);
-          },
-        };
-        signal.addEventListener('abort', leave, { once: true });
-        add(line, waiter, priority);
-        look(line);
-      });
+    now(buckets) {
+      if (buckets.length === 0) return unlimited;
+      for (const { key } of buckets) if (crowds.has(key)) return undefined;
+      return limiter.take(buckets, false);
+    },
+    wait(waiter, level, who) {
+      const { buckets } = waiter;
+      const line = lineOf(buckets);
+      const place = line.queue.add(waiter, level, who);
+      count(waiter, level, 1);
+      for (const { key } of buckets) {
+        const crowd = crowdOf(key);
+        crowd.lines.add(line);
+        crowd.size++;
+      }
+      look(line);
+      return place;
+    },
+    leave(place) {
+      if (place.line) leave(lineOf(place.item.buckets), place, 'given up');
     },
     queued: (buckets) => Math.max(0, ...buckets.map(({ key }) => crowds.get(key)?.size ?? 0)),
-    hasRoom: (buckets) =>
-      size < bounds.total && buckets.every(({ key }) => (crowds.get(key)?.size ?? 0) < bounds.perBucket),
-    estimateMs(buckets, priority) {
-      const own = new Set(buckets.map(({ key }) => key));
+    hasRoom(buckets) {
+      if (size >= bounds.total) return false;
+      for (const { key } of buckets) if ((crowds.get(key)?.size ?? 0) >= bounds.perBucket) return false;
+      return true;
+    },
+    estimateMs(buckets, level, who) {
+      const key = keyOf(buckets);
       // Who waits for other buckets too may be held up there, and let this call pass.
       const surelyAhead = (line: Line) =>
-        line.buckets.every(({ key }) => own.has(key)) ? line.queue.ahead(priority) : 0;
-      return limiter.waitMs(buckets, ({ key }) =>
-        [...(crowds.get(key)?.lines ?? [])].reduce((sum, line) => sum + surelyAhead(line), 0),
-      );
+        line.key === key || line.buckets.every((other) => buckets.some((own) => own.key === other.key))
+          ? line.queue.ahead(level, who)
+          : 0;
+      return limiter.estimateMs(buckets, (bucket) => {
+        let ahead = 0;
+        for (const line of crowds.get(bucket.key)?.lines ?? []) ahead += surelyAhead(line);
+        return ahead;
+      });
     },
     recheck() {
       for (const line of lines.values())
-        for (const waiter of line.queue.all()) {
-          const refusal = waiter.refusal();
-          if (refusal) waiter.end(refusal);
+        for (const place of line.queue.all()) {
+          const refusal = place.item.refusal();
+          if (!refusal) continue;
+          leave(line, place, 'given up');
+          place.item.end(refusal);
         }
     },
+    depth: () => depth,
   };
 }

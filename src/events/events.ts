@@ -1,4 +1,4 @@
-import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
+import { sql, type Kysely, type KyselyPlugin, type Selectable, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { decodeCursor, encodeCursor, pageOf, type Page, type PageRequest } from '../db/pages.ts';
 import type { Tables } from '../db/tables.ts';
@@ -26,6 +26,24 @@ export interface NewEvent {
   source: SyncEventSource;
   /** As stored: JSON text or null. */
   problem: string | null;
+}
+
+/** Carried by a database and its transactions; leaves their statements as they are. */
+class AppendHook implements KyselyPlugin {
+  readonly onAppended: (kind: SyncEventKind, count: number) => void;
+  constructor(onAppended: AppendHook['onAppended']) {
+    this.onAppended = onAppended;
+  }
+  readonly transformQuery: KyselyPlugin['transformQuery'] = ({ node }) => node;
+  readonly transformResult: KyselyPlugin['transformResult'] = ({ result }) => Promise.resolve(result);
+}
+
+/**
+ * The same database, with `onAppended` called for what is appended in its transactions, before they commit: what is
+ * rolled back is reported too. It must not throw.
+ */
+export function withAppendHook(db: Kysely<Tables>, onAppended: AppendHook['onAppended']): Kysely<Tables> {
+  return db.withPlugin(new AppendHook(onAppended));
 }
 
 /**
@@ -57,6 +75,8 @@ export async function appendEvent(trx: Transaction<Tables>, event: NewEvent, clo
       occurred_at: new Date(clock.now()),
     })
     .execute();
+  for (const plugin of trx.getExecutor().plugins)
+    if (plugin instanceof AppendHook) plugin.onAppended(event.kind, 1);
 }
 
 export interface SyncEvent {

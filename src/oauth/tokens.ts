@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Tables } from '../db/tables.ts';
 import { within } from '../deadline.ts';
-import { fail, IntegrationError, type IntegrationProblem } from '../errors.ts';
+import { fail, IntegrationError, type IntegrationProblem, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef, type Open } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
@@ -43,6 +43,9 @@ const coolDownMs = 30_000;
 /** How long a call whose token is still valid waits for its refresh. */
 const patienceMs = 1_000;
 
+/** INTERNAL_SERVER_ERROR is a bug, or our database. */
+export type RefreshOutcome = ProblemCode | 'OK' | 'INTERNAL_SERVER_ERROR';
+
 export function createTokens(deps: {
   db: Kysely<Tables>;
   keys: AccountKeys;
@@ -50,8 +53,10 @@ export function createTokens(deps: {
   revocations: Revocations;
   clock: Clock;
   log: Log;
+  /** Once for each refresh, when it is over; not for what found the token renewed already. Must not throw. */
+  onRefreshed?: (integrationId: string, outcome: RefreshOutcome) => void;
 }): Tokens {
-  const { db, keys, endpoint, revocations, clock, log } = deps;
+  const { db, keys, endpoint, revocations, clock, log, onRefreshed } = deps;
   const flights = new Map<string, Promise<AccessToken>>();
   const failures = new Map<string, { until: number; problem: IntegrationProblem }>();
   const flightKey = (ref: ConnectionRef) => JSON.stringify([ref.accountId, ref.id]);
@@ -149,7 +154,9 @@ export function createTokens(deps: {
       const refreshToken = unseal(ref, open, 'refresh_token_encrypted', row.refresh_token_encrypted);
       try {
         const set = await endpoint.refresh(ref.integrationId, refreshToken, row.scopes);
-        return await replace(ref, row, set);
+        const renewed = await replace(ref, row, set);
+        onRefreshed?.(ref.integrationId, 'OK');
+        return renewed;
       } catch (error) {
         const refused =
           error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED';
@@ -188,8 +195,10 @@ export function createTokens(deps: {
           return token;
         },
         (error: unknown) => {
-          if (error instanceof IntegrationError && !isFinal(error))
+          const expected = error instanceof IntegrationError;
+          if (expected && !isFinal(error))
             failures.set(key, { until: clock.monotonic() + coolDownMs, problem: error.problem });
+          onRefreshed?.(ref.integrationId, expected ? error.problem.code : 'INTERNAL_SERVER_ERROR');
           throw error;
         },
       )

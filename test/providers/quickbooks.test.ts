@@ -176,6 +176,15 @@ describe('classify', () => {
     expect(judge(503, '')).not.toHaveProperty('retryAfterMs');
   });
 
+  it('calls only a stale object curable by reading anew', () => {
+    expect(judge(400, service('5010'))).toMatchObject({ retryable: true });
+    expect(judge(409, '')).toMatchObject({ retryable: true });
+    for (const code of ['6140', '6240'])
+      expect(judge(400, service(code)), `code ${code}`).toMatchObject({ retryable: false });
+    expect(judge(409, service('6240')), 'known better').toMatchObject({ code: 'CONFLICT', retryable: false });
+    expect(judge(400, service('2020'))).not.toHaveProperty('retryable');
+  });
+
   it('names the request by intuit_tid', () => {
     expect(judge(500, '', { intuit_tid: '1-69a0-2f7c' })).toMatchObject({ requestId: '1-69a0-2f7c' });
     expect(judge(500, '', { intuit_tid: 'a\nb' })).not.toHaveProperty('requestId');

@@ -60,6 +60,14 @@ export function manualClock(startMs: number = Date.UTC(2026, 0, 5, 12)): ManualC
         sleepers.push(sleeper);
       });
     },
+    timer(ms, work) {
+      const sleeper: Sleeper = { dueAt: elapsed + Math.max(0, ms), wake: work };
+      sleepers.push(sleeper);
+      return () => {
+        const index = sleepers.indexOf(sleeper);
+        if (index >= 0) sleepers.splice(index, 1);
+      };
+    },
     random: () => {
       seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
       return seed / 2 ** 32;

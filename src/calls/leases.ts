@@ -1,0 +1,229 @@
+import type { Clock } from '../clock.ts';
+import { noCalls, type BudgetRow, type BudgetRows, type SharedState } from './budgetRows.ts';
+import type { KeeperClock } from './keeperClock.ts';
+import type { createBudgets } from './rateLimit.ts';
+import { transitMs } from './slots.ts';
+import { createWindow, type Bucket, type Window } from './window.ts';
+
+/** Leave for one call, in the monotonic time of this process. */
+export interface Grant {
+  dueAt: number;
+  /** It must not be sent later. */
+  lastAt: number;
+  /** Which lease it belongs to. */
+  batch: string;
+}
+
+/** Calls that count against just these buckets. */
+export interface Asker {
+  buckets: readonly Bucket[];
+  grants: Grant[];
+  nextAskAt: number;
+  waiting: number;
+  level: number;
+}
+
+/** What a row does not know yet. Times of the keeper's clock, but for `dueAt`. */
+export interface News {
+  bucket: Bucket;
+  /** Leased calls and when they had arrived; undefined: they were not made. */
+  reports: { batch: string; atMs: number | undefined }[];
+  pausedUntilMs: number;
+  learnt: { remaining: number; leavesAtMs: number }[];
+  /** When it is to be told at the latest. */
+  dueAt: number;
+}
+
+/** So far ahead calls are leased: enough for few exchanges, too little to keep others waiting. */
+export function horizonMs(buckets: readonly Bucket[]): number {
+  return Math.min(1_000, ...buckets.map(({ windowMs }) => (windowMs > 0 ? windowMs / 2 : 200)));
+}
+
+/** More attempts than any number of processes that write at the same time can need. */
+const mostAttempts = 12;
+const leastUseMs = 250;
+
+/** Askers that share a bucket, with all their buckets: rows that change together. */
+interface Group {
+  askers: Asker[];
+  buckets: Map<string, Bucket>;
+}
+
+export function createLeases(deps: {
+  clock: Clock;
+  rows: BudgetRows;
+  keeper: KeeperClock;
+  budgets: ReturnType<typeof createBudgets>;
+  longestCallMs: number;
+}) {
+  const { clock, rows, keeper, budgets, longestCallMs } = deps;
+  const me = clock.randomUUID().slice(0, 8);
+  const known = new Map<string, BudgetRow>();
+  let batches = 0;
+
+  const timed = async <T extends { nowMs: number }>(work: Promise<T>): Promise<T> => {
+    const askedAt = clock.monotonic();
+    const result = await work;
+    keeper.heard(result.nowMs, askedAt, clock.monotonic());
+    return result;
+  };
+
+  /** What the rows would become, and what that would grant. */
+  const draft = (group: Group, news: Map<string, News>) => {
+    const nowMs = keeper.earliest();
+    const batch = `${me}.${++batches}`;
+    const windows = new Map<string, Window>();
+    const asked = new Map<string, SharedState['asked']>();
+    const quotas = new Map<string, number>();
+    const contended = new Set<string>();
+    const rivals = new Set<string>();
+    const yielding = new Set<string>();
+
+    for (const [key, bucket] of group.buckets) {
+      const state = keeper.rebased(known.get(key)!.state);
+      const window = createWindow(bucket, state);
+      tell(window, bucket, news.get(key), nowMs);
+      const askers = group.askers.filter(({ buckets }) => buckets.some((one) => one.key === key));
+      const recent = Object.entries(state.asked).filter(
+        ([, [atMs]]) => atMs > nowMs - 3 * horizonMs([bucket]),
+      );
+      if (recent.length > 0) contended.add(key);
+      const others = recent.filter(([who]) => who !== me);
+      if (others.length > 0) rivals.add(key);
+      asked.set(key, Object.fromEntries(recent));
+      windows.set(key, window);
+      if (askers.length === 0) continue;
+      const level = Math.min(...askers.map((asker) => asker.level));
+      asked.get(key)![me] = [nowMs, level];
+      const share = Math.ceil(window.freeBy(nowMs, nowMs + horizonMs([bucket])) / (others.length + 1));
+      if (others.some(([, [, theirs]]) => theirs < level)) yielding.add(key);
+      quotas.set(key, yielding.has(key) ? 1 : Math.max(1, share));
+    }
+
+    const granted = group.askers.map((asker) => ({
+      asker,
+      times: [] as number[],
+      nextMs: nowMs,
+      yields: false,
+      contended: false,
+    }));
+    // In turn, so that nobody's long queue takes all.
+    for (let open = granted.toSorted((a, b) => a.asker.level - b.asker.level); open.length > 0;)
+      open = open.filter((one) => {
+        const { buckets, waiting, grants } = one.asker;
+        if (one.times.length >= waiting - grants.length) return false;
+        one.yields = buckets.some(({ key }) => yielding.has(key));
+        one.contended = buckets.some(({ key }) => rivals.has(key));
+        const own = buckets.map(({ key }) => windows.get(key)!);
+        one.nextMs = Math.max(nowMs, ...own.map((window) => window.freeAt(nowMs)));
+        if (one.nextMs > nowMs + horizonMs(buckets)) return false;
+        if (buckets.some(({ key }) => quotas.get(key)! <= 0)) return false;
+        for (const bucket of buckets) {
+          const untilMs = one.nextMs + usableMs(buckets) + (bucket.windowMs > 0 ? transitMs : longestCallMs);
+          windows.get(bucket.key)!.lease(batch, untilMs, nowMs, contended.has(bucket.key));
+          quotas.set(bucket.key, quotas.get(bucket.key)! - 1);
+        }
+        one.times.push(one.nextMs);
+        return true;
+      });
+
+    const changed = [...group.buckets.keys()].map((key) => ({
+      key,
+      version: known.get(key)!.version,
+      state: { ...windows.get(key)!.state(), atMs: nowMs, asked: asked.get(key)! },
+    }));
+    return { group, batch, windows, granted, changed };
+  };
+
+  const settle = ({ group, batch, windows, granted, changed }: ReturnType<typeof draft>) => {
+    for (const row of changed) known.set(row.key, { ...row, version: row.version + 1 });
+    for (const [key, bucket] of group.buckets) budgets.adopt(bucket, windows.get(key)!);
+    const now = clock.monotonic();
+    for (const { asker, times, nextMs, yields, contended } of granted) {
+      const horizon = horizonMs(asker.buckets);
+      for (const atMs of times)
+        asker.grants.push({
+          dueAt: keeper.surelyAt(atMs),
+          lastAt: keeper.possiblyAt(atMs + usableMs(asker.buckets)),
+          batch,
+        });
+      const last = asker.grants.at(-1);
+      // Asking seldom, everybody finds more when he asks: a share of what has come within the horizon since.
+      const patienceMs = (contended ? 0.6 : 0.05) * horizon * (0.9 + clock.random() * 0.2);
+      if (yields) asker.nextAskAt = now + horizon;
+      else if (times.length > 0 && last)
+        asker.nextAskAt = Math.max(now + patienceMs, last.dueAt - horizon / 8);
+      else asker.nextAskAt = Math.max(now + patienceMs, keeper.possiblyAt(nextMs) - horizon);
+    }
+    return granted.filter(({ times }) => times.length > 0).map(({ asker }) => asker);
+  };
+
+  return {
+    /**
+     * Tells the rows what is new and leases what is asked for, as far as there is any. Rejects when the rows cannot
+     * be reached; then they may or may not have been told.
+     * @returns who got something, and what could not be told because others wrote all the time
+     */
+    async exchange(
+      asking: readonly Asker[],
+      told: readonly News[],
+    ): Promise<{ served: Asker[]; untold: News[] }> {
+      const news = new Map(told.map((one) => [one.bucket.key, one]));
+      const served: Asker[] = [];
+      let left = grouped(asking, told);
+      for (let attempt = 1; left.length > 0 && attempt <= mostAttempts; attempt++) {
+        if (attempt > 2) await clock.sleep(clock.random() * 4 * attempt);
+        const unknown = left.flatMap(({ buckets }) => [...buckets.keys()].filter((key) => !known.has(key)));
+        if (unknown.length > 0)
+          for (const row of (await timed(rows.open([...new Set(unknown)]))).rows) known.set(row.key, row);
+        const drafts = left.map((group) => draft(group, news));
+        const { written, rows: present } = await timed(rows.exchange(drafts.map(({ changed }) => changed)));
+        left = [];
+        for (const [i, one] of drafts.entries()) {
+          if (written[i]) served.push(...settle(one));
+          else left.push(one.group);
+        }
+        for (const { buckets } of left) for (const key of buckets.keys()) known.delete(key);
+        for (const row of present) known.set(row.key, row);
+      }
+      if (known.size > mostKnown) known.clear();
+      const untold = left.flatMap(({ buckets }) => [...buckets.keys()].flatMap((key) => news.get(key) ?? []));
+      return { served, untold };
+    },
+    /** For who only looks. */
+    async read(buckets: readonly Bucket[]): Promise<void> {
+      const present = await timed(rows.read(buckets.map(({ key }) => key)));
+      const states = new Map(present.rows.map(({ key, state }) => [key, keeper.rebased(state)]));
+      for (const bucket of buckets)
+        budgets.adopt(bucket, createWindow(bucket, states.get(bucket.key) ?? noCalls));
+    },
+  };
+}
+
+const mostKnown = 10_000;
+const usableMs = (buckets: readonly Bucket[]) => Math.max(leastUseMs, horizonMs(buckets));
+
+function tell(window: Window, bucket: Bucket, news: News | undefined, nowMs: number): void {
+  for (const { batch, atMs } of news?.reports ?? [])
+    if (atMs === undefined) window.giveBack(batch);
+    else window.arrive(batch, atMs);
+  if (news && news.pausedUntilMs > 0) window.pause(news.pausedUntilMs);
+  for (const { remaining, leavesAtMs } of news?.learnt ?? [])
+    window.charge(bucket.limit - window.used(nowMs) - remaining, leavesAtMs);
+}
+
+function grouped(asking: readonly Asker[], told: readonly News[]): Group[] {
+  const of = new Map<string, Group>();
+  const join = (buckets: readonly Bucket[], askers: Asker[]) => {
+    const group: Group = { askers, buckets: new Map(buckets.map((bucket) => [bucket.key, bucket])) };
+    for (const other of new Set(buckets.map(({ key }) => of.get(key)))) {
+      if (!other) continue;
+      group.askers.push(...other.askers);
+      for (const [key, bucket] of other.buckets) group.buckets.set(key, bucket);
+    }
+    for (const key of group.buckets.keys()) of.set(key, group);
+  };
+  for (const asker of asking) join(asker.buckets, [asker]);
+  for (const { bucket } of told) join([bucket], []);
+  return [...new Set(of.values())];
+}

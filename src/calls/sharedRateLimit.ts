@@ -1,0 +1,223 @@
+import type { Cancel, Clock } from '../clock.ts';
+import type { BudgetRows } from './budgetRows.ts';
+import { createKeeperClock } from './keeperClock.ts';
+import { createLeases, horizonMs, type Asker, type Grant, type News } from './leases.ts';
+import { createBudgets, type RateLimiter, type WaitingCalls } from './rateLimit.ts';
+import { createSlots } from './slots.ts';
+import type { Bucket } from './window.ts';
+
+export interface SharedRateLimiterOptions {
+  clock: Clock;
+  rows: BudgetRows;
+  /** Longer than any attempt takes. */
+  longestCallMs: number;
+  /** The rows cannot be reached: calls wait, up to their deadlines, for what is not leased yet. */
+  onTrouble?: (error: unknown) => void;
+}
+
+/**
+ * The budgets of several processes. Each row holds the window of one bucket; a process leases from it, in one exchange,
+ * the calls that it wants for the next moment, each with the time at which it may go, and reports later when they had
+ * arrived. So statements are counted by the second and not by the call, and nothing is held while anybody waits.
+ *
+ *   Leased     counts as used until it is reported, or until its time is over and it must have arrived: a process
+ *              that dies loses what it had leased, for a window, and nothing is ever given twice.
+ *   Asked      who asks gets its share of what comes free within the horizon: by the number of those who ask, and
+ *              hardly any while somebody has more urgent calls.
+ *   No rows    what is leased goes on. Nothing new is granted until they are back, with all that was used before.
+ */
+export function createSharedRateLimiter(options: SharedRateLimiterOptions): RateLimiter {
+  const { clock, rows, onTrouble = () => {} } = options;
+  const keeper = createKeeperClock(clock);
+  const budgets = createBudgets(() => keeper.earliest());
+  const leases = createLeases({ clock, rows, keeper, budgets, longestCallMs: options.longestCallMs });
+  const askers = new Map<string, Asker>();
+  const news = new Map<string, News>();
+  let queue: WaitingCalls = { waiting: () => ({ calls: 0, level: 0 }), room: () => {} };
+  let exchanging: Promise<void> | undefined;
+  let failures = 0;
+  let closed = false;
+  let timer: { at: number; cancel: Cancel } | undefined;
+
+  const newsOf = (bucket: Bucket): News => {
+    let own = news.get(bucket.key);
+    if (!own)
+      news.set(bucket.key, (own = { bucket, reports: [], pausedUntilMs: 0, learnt: [], dueAt: Infinity }));
+    return own;
+  };
+  const report = (buckets: readonly Bucket[], batch: string, atMs: number | undefined) => {
+    for (const bucket of buckets) {
+      const own = newsOf(bucket);
+      own.reports.push({ batch, atMs });
+      // Where there is room enough, the lease may as well end by itself.
+      const tight = budgets.of([bucket])[0]!.window.used(keeper.earliest()) * 2 > bucket.limit;
+      if (tight || atMs === undefined) due(own, clock.monotonic() + horizonMs([bucket]) * 0.8);
+      else if (own.reports.length > 256) own.reports.splice(0, 128);
+    }
+  };
+  const due = (own: News, at: number) => {
+    own.dueAt = Math.min(own.dueAt, at);
+    plan(own.dueAt);
+  };
+  const slots = createSlots<Grant & { buckets: readonly Bucket[] }>(clock, {
+    arrived: ({ buckets, batch }) =>
+      report(
+        buckets.filter(({ windowMs }) => windowMs > 0),
+        batch,
+        keeper.latest(),
+      ),
+    ended: ({ buckets, batch }) =>
+      report(
+        buckets.filter(({ windowMs }) => windowMs === 0),
+        batch,
+        keeper.latest(),
+      ),
+    unused: ({ buckets, batch }) => report(buckets, batch, undefined),
+  });
+
+  const askerOf = (buckets: readonly Bucket[]): Asker => {
+    const key = keyOf(buckets);
+    let asker = askers.get(key);
+    if (!asker)
+      askers.set(key, (asker = { buckets, grants: [], nextAskAt: -Infinity, waiting: 0, level: 0 }));
+    return asker;
+  };
+  const wanting = () => {
+    for (const asker of askers.values()) Object.assign(asker, count(asker));
+    return [...askers.values()].filter(({ waiting, grants }) => waiting > grants.length);
+  };
+  const count = ({ buckets }: Asker) => {
+    const { calls, level } = queue.waiting(buckets);
+    return { waiting: calls, level };
+  };
+  const giveBack = (asker: Asker, which: (grant: Grant) => boolean) => {
+    const back = asker.grants.filter(which);
+    asker.grants = asker.grants.filter((grant) => !back.includes(grant));
+    for (const { batch } of back) report(asker.buckets, batch, undefined);
+  };
+
+  /** One exchange at a time, which takes along all that is due. */
+  const plan = (at: number) => {
+    if (closed || exchanging || (timer && timer.at <= at)) return;
+    timer?.cancel();
+    timer = { at, cancel: clock.timer(Math.max(0, at - clock.monotonic()), () => void run()) };
+  };
+  const run = async (): Promise<void> => {
+    timer?.cancel();
+    timer = undefined;
+    if (exchanging) return;
+    slots.settleOverdue();
+    const now = clock.monotonic();
+    for (const [key, asker] of askers) {
+      const nobody = count(asker).waiting === 0;
+      giveBack(asker, (grant) => nobody || grant.lastAt < now);
+      if (nobody && asker.nextAskAt < now) askers.delete(key);
+    }
+    const asking = wanting().filter(({ nextAskAt }) => nextAskAt <= now);
+    const urgent = [...news.values()].some(({ dueAt }) => dueAt <= now);
+    if (asking.length > 0 || urgent) {
+      exchanging = exchange(asking);
+      await exchanging;
+      exchanging = undefined;
+    }
+    planNext();
+  };
+  const exchange = async (asking: Asker[]) => {
+    const told = [...news.values()];
+    news.clear();
+    try {
+      const { served, untold } = await leases.exchange(asking, told);
+      failures = 0;
+      for (const { bucket, reports, pausedUntilMs } of untold) {
+        const own = newsOf(bucket);
+        own.reports.push(...reports);
+        own.pausedUntilMs = Math.max(own.pausedUntilMs, pausedUntilMs);
+        due(own, clock.monotonic());
+      }
+      for (const asker of served) queue.room(asker.buckets);
+    } catch (error) {
+      // Reports are dropped, for the rows may have them: what they spoke of counts until its lease ends.
+      for (const { bucket, pausedUntilMs } of told)
+        if (pausedUntilMs > keeper.earliest()) newsOf(bucket).pausedUntilMs = pausedUntilMs;
+      const againAt =
+        clock.monotonic() + Math.min(2_000, 50 * 2 ** Math.min(failures, 10)) * (0.5 + clock.random());
+      for (const asker of asking) asker.nextAskAt = againAt;
+      if (failures++ === 0) onTrouble(error);
+    }
+  };
+  const planNext = () => {
+    const holding = [...askers.values()].filter(({ grants }) => grants.length > 0);
+    const next = Math.min(
+      ...wanting().map(({ nextAskAt }) => nextAskAt),
+      ...[...news.values()].map(({ dueAt }) => dueAt),
+      // Somebody may leave the queue and not need what was leased for it.
+      ...(holding.length > 0 ? [clock.monotonic() + tidyMs] : []),
+    );
+    if (next < Infinity) plan(next);
+  };
+
+  return {
+    waitMs(buckets) {
+      const asker = askerOf(buckets);
+      const now = clock.monotonic();
+      const usable = asker.grants.findIndex(({ lastAt }) => lastAt >= now);
+      if (usable > 0 || (usable < 0 && asker.grants.length > 0))
+        giveBack(asker, ({ lastAt }) => lastAt < now);
+      const [first] = asker.grants;
+      if (!first || count(asker).waiting > asker.grants.length) plan(Math.max(now, asker.nextAskAt));
+      return first ? Math.max(0, first.dueAt - now) : lookAgainMs;
+    },
+    take(buckets) {
+      const asker = askerOf(buckets);
+      const now = clock.monotonic();
+      const [first] = asker.grants;
+      if (!first || first.dueAt > now || first.lastAt < now) return undefined;
+      asker.grants.shift();
+      return slots.open({ ...first, buckets }, first.lastAt);
+    },
+    estimateMs: budgets.estimateMs,
+    pause(buckets, ms) {
+      const untilMs = keeper.latest() + ms;
+      const keys = new Set(buckets.map(({ key }) => key));
+      for (const { bucket, window } of budgets.of(buckets)) {
+        window.pause(untilMs);
+        const own = newsOf(bucket);
+        own.pausedUntilMs = Math.max(own.pausedUntilMs, untilMs);
+        due(own, clock.monotonic());
+      }
+      for (const asker of askers.values())
+        if (asker.buckets.some(({ key }) => keys.has(key))) giveBack(asker, () => true);
+    },
+    pausedMs: budgets.pausedMs,
+    learn(buckets, learnt) {
+      const nowMs = keeper.earliest();
+      for (const { bucket, one, unknown } of budgets.unknownCalls(buckets, learnt)) {
+        const own = newsOf(bucket);
+        own.learnt.push({ remaining: one.remaining, leavesAtMs: nowMs + (one.resetMs ?? bucket.windowMs) });
+        // Small differences are other processes' calls that we have not heard of: they can wait for the next exchange.
+        if (one.remaining === 0 || unknown * 10 > bucket.limit) due(own, clock.monotonic());
+      }
+    },
+    view: (buckets) => budgets.view(buckets, clock.now() - keeper.earliest()),
+    refresh: (buckets) => leases.read(buckets),
+    serve(calls) {
+      queue = calls;
+    },
+    get size() {
+      return budgets.size;
+    },
+    async close() {
+      closed = true;
+      timer?.cancel();
+      await exchanging;
+      for (const asker of askers.values()) giveBack(asker, () => true);
+      if (news.size > 0) await exchange([]);
+    },
+  };
+}
+
+const tidyMs = 100;
+/** Leases wake who waits for them: this is for what nobody foresaw. */
+const lookAgainMs = 1_000;
+
+const keyOf = (buckets: readonly Bucket[]) => buckets.map(({ key }) => key).join('\n');

@@ -18,8 +18,8 @@ export const Connection: ConnectionResolvers = {
     const statuses = await loaders.syncStatuses.load(connection);
     return resource == null ? statuses : statuses.filter((status) => status.resource === resource);
   },
-  rateLimit(connection, _, { loaders }) {
-    const budget = connection.status === 'ACTIVE' ? loaders.rateLimit(connection) : undefined;
+  async rateLimit(connection, _, { loaders }) {
+    const budget = await loaders.rateLimit.load(connection);
     if (!budget) return null;
     return {
       limit: budget.limit,

@@ -33,7 +33,7 @@ export interface Loaders {
   profile: DataLoader<Connection, ExternalProfile | null, string>;
   /** Null where the provider has no such record. */
   record: DataLoader<RecordKey, FetchedRecord | null, string>;
-  rateLimit(connection: Connection): BudgetView | undefined;
+  rateLimit: DataLoader<Connection, BudgetView | undefined, string>;
 }
 
 export function createLoaders(core: Core, accountId: string): Loaders {
@@ -107,7 +107,7 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       byConnection,
     ),
     record: new DataLoader(records, { cacheKeyFn: recordKey }),
-    rateLimit: api.rateLimit,
+    rateLimit: new DataLoader((of) => api.rateLimits(of), byConnection),
   };
 }
 

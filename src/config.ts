@@ -36,6 +36,7 @@ export interface IntegrationConfig {
   credentials: { clientId: string; clientSecret: string } | undefined;
   endpoints: { authorizeUrl?: string; tokenUrl?: string; revokeUrl?: string; apiUrl?: string };
   rateLimit: { limit: number; windowMs: number } | undefined;
+  retry: { attempts?: number; baseMs?: number; capMs?: number };
 }
 
 const wholeNumber = (least: number, most: number, unit: string) =>
@@ -106,6 +107,9 @@ const integrationSettings = z.object({
     .string()
     .regex(/^[1-9]\d{0,8}\/[1-9]\d{0,5}$/, 'must be requests/seconds, e.g. 500/60')
     .optional(),
+  RETRY_ATTEMPTS: wholeNumber(1, 20, 'attempts').optional(),
+  RETRY_BASE_MS: wholeNumber(1, 600_000, 'milliseconds').optional(),
+  RETRY_CAP_MS: wholeNumber(1, 3_600_000, 'milliseconds').optional(),
 });
 
 type Environment = Record<string, string | undefined>;
@@ -189,6 +193,11 @@ function integrationConfig(environment: Environment, id: string): IntegrationCon
       ...(s.API_URL && { apiUrl: s.API_URL }),
     },
     rateLimit: limit !== undefined && seconds !== undefined ? { limit, windowMs: seconds * 1000 } : undefined,
+    retry: {
+      ...(s.RETRY_ATTEMPTS !== undefined && { attempts: s.RETRY_ATTEMPTS }),
+      ...(s.RETRY_BASE_MS !== undefined && { baseMs: s.RETRY_BASE_MS }),
+      ...(s.RETRY_CAP_MS !== undefined && { capMs: s.RETRY_CAP_MS }),
+    },
   };
 }
 

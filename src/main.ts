@@ -1,13 +1,17 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createSchema } from '../resolvers/index.ts';
+import { budgetChannel, createBudgetRows } from './calls/budgetRows.ts';
 import { createCaller } from './calls/caller.ts';
+import { createRateLimiter, type RateLimiter } from './calls/rateLimit.ts';
+import { createSharedRateLimiter } from './calls/sharedRateLimit.ts';
 import { systemClock as clock } from './clock.ts';
 import { readConfig, type Config } from './config.ts';
 import { createCore } from './core.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
 import { isMigrated, migrate } from './db/migrate.ts';
+import { openNotifications } from './db/notifications.ts';
 import { ConfigurationError } from './errors.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
@@ -64,7 +68,9 @@ async function start(config: Config, log: Log): Promise<void> {
     clock,
     requestTimeoutMs: config.requestTimeoutMs,
     retry: { baseMs: 1_000, capMs: 60_000, attempts: 5 },
-    queue: { perBucket: 1_000, total: 10_000 },
+    retryOf: (integration) => catalog.find(integration)?.retry,
+    queue: { perBucket: 5_000, total: 20_000 },
+    limiter: openLimiter(config, database, log),
     onAttempt: ({ durationMs, ...attempt }) => metrics.attempted({ ...attempt, seconds: durationMs / 1_000 }),
     onFinished: (report) => {
       log.info(report, 'provider call');
@@ -144,16 +150,37 @@ async function openSandbox(config: Config): Promise<Sandbox> {
   return sandbox;
 }
 
+/** One budget for all processes on one PostgreSQL; an embedded database has one process only. */
+function openLimiter(config: Config, database: Database, log: Log): RateLimiter {
+  if (database.kind === 'embedded') return createRateLimiter(clock);
+  const limiter = createSharedRateLimiter({
+    clock,
+    rows: createBudgetRows(database.db),
+    longestCallMs: config.requestTimeoutMs + 1_000,
+    onTrouble: (error) =>
+      log.warn({ err: error }, 'the rate budgets cannot be reached: calls wait for what is not leased'),
+  });
+  const notifications = openNotifications({
+    databaseUrl: database.databaseUrl,
+    clock,
+    onError: (error) => log.warn({ err: error }, 'the line for notifications was lost'),
+  });
+  notifications.listen(budgetChannel, { notified: (key) => limiter.changed(key) });
+  stops.push(() => notifications.close());
+  return limiter;
+}
+
 /** An integration without credentials of its own is aimed at the sandbox, where there is one. */
 function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
   return createCatalog(
     builtInProviders.map((provider) => {
-      const { credentials, endpoints, rateLimit } = config.integrations.get(provider.id)!;
+      const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
       const emulated = credentials ? undefined : sandbox?.quickbooks;
       return {
         provider,
         endpoints: { ...provider.endpoints, ...emulated, ...endpoints },
         limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
+        retry: { ...provider.retry, ...retry },
         ...((credentials ?? emulated) && { credentials: credentials ?? emulated! }),
       };
     }),

@@ -33,11 +33,14 @@ export interface BudgetRows {
   open(keys: readonly string[]): Promise<{ rows: BudgetRow[]; nowMs: number }>;
   /** The rows that there are. */
   read(keys: readonly string[]): Promise<{ rows: BudgetRow[]; nowMs: number }>;
-  /** Writes each group whose rows all still have the version that they name. */
-  exchange(groups: readonly RowGroup[]): Promise<Exchanged>;
+  /** Writes each group whose rows all still have the version that they name, and tells all processes of the `loud` ones. */
+  exchange(groups: readonly RowGroup[], loud: readonly string[]): Promise<Exchanged>;
   /** Forgets what nobody has used for an hour. */
   sweep(): Promise<void>;
 }
+
+/** The payload is the key of a bucket that was paused. */
+export const budgetChannel = 'rate_budgets';
 
 export const noCalls: SharedState = { arrived: [], leased: {}, paceMs: 0, pausedMs: 0, atMs: 0, asked: {} };
 
@@ -74,7 +77,7 @@ export function createBudgetRows(db: Kysely<Tables>): BudgetRows {
         select jsonb_agg(${asRow}) as rows, ${now} as "nowMs"
         from rate_budgets where key = any(${keys}::text[])`),
 
-    async exchange(groups) {
+    async exchange(groups, loud) {
       const wanted = JSON.stringify(
         groups.flatMap((rows, group) => rows.map((row) => ({ ...row, group, size: rows.length }))),
       );
@@ -93,9 +96,12 @@ export function createBudgetRows(db: Kysely<Tables>): BudgetRows {
           update rate_budgets b set version = b.version + 1, state = w.state, used_at = now()
           from wanted w
           where w.key = b.key and w."group" in (select "group" from whole)
-          returning w."group"
+          returning w."group", w.key
+        ), announced as (
+          select pg_notify(${budgetChannel}, key) from written where key = any(${loud}::text[])
         )
         select
+          (select count(*) from announced) as announced,
           coalesce((select array_agg(distinct "group") from written), '{}') as written,
           (select jsonb_agg(jsonb_build_object('key', b.key, 'version', b.version, 'state', b.state))
             from rate_budgets b join wanted w on w.key = b.key

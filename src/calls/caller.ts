@@ -151,6 +151,12 @@ export function createCaller(options: CallerOptions): Caller {
     if (refusedForMs === 0) return undefined;
     return refusal(call, 'CIRCUIT_OPEN', 'The provider is failing; calls are held back.', refusedForMs);
   };
+  /** The provider told us to stay away for longer than the call has time. */
+  const pauseOf = (call: Call): IntegrationError | undefined => {
+    const pausedMs = limiter.pausedMs(call.buckets);
+    if (pausedMs <= 0 || clock.now() + pausedMs <= call.deadlineAtMs) return undefined;
+    return refusal(call, 'RATE_LIMITED', 'The provider asked us to wait.', pausedMs);
+  };
   /** Those who wait for a breaker that opens are told at once, before they use up any budget. */
   const failed = (breaker: CircuitBreaker, permit: Permit) => {
     const before = breaker.refusedForMs();
@@ -158,7 +164,16 @@ export function createCaller(options: CallerOptions): Caller {
     if (before === 0 && breaker.refusedForMs() > 0) turns.recheck();
   };
 
-  const queue: Queue = { clock, turns, refusalOf };
+  const queue: Queue = {
+    clock,
+    turns,
+    refusalOf(call, breaker) {
+      const refused = refusalOf(call, breaker);
+      if (refused) return refused;
+      const paused = pauseOf(call);
+      return paused && new NoTurn(paused);
+    },
+  };
   /** The queue, the rate limit and the breaker. Refuses at once what cannot have its turn in time. */
   const turn = (
     call: Call,
@@ -175,12 +190,13 @@ export function createCaller(options: CallerOptions): Caller {
 
     const level = priorities.indexOf(call.priority);
     const who = call.connectionId ?? '';
+    const paused = pauseOf(call);
+    if (paused) throw new NoTurn(paused);
     const estimateMs = turns.estimateMs(buckets, level, who);
-    if (clock.now() + estimateMs > call.deadlineAtMs) {
-      const paused = limiter.pausedMs(buckets) > 0;
-      const why = paused ? 'The provider asked us to wait.' : 'Too many calls are waiting for this provider.';
-      throw new NoTurn(refusal(call, paused ? 'RATE_LIMITED' : 'DEADLINE_EXCEEDED', why, estimateMs));
-    }
+    if (clock.now() + estimateMs > call.deadlineAtMs)
+      throw new NoTurn(
+        refusal(call, 'DEADLINE_EXCEEDED', 'Too many calls are waiting for this provider.', estimateMs),
+      );
     if (!turns.hasRoom(buckets))
       throw new NoTurn(
         refusal(call, 'QUEUE_FULL', 'Too many calls are waiting for this provider.', Math.max(1, estimateMs)),
@@ -239,8 +255,10 @@ export function createCaller(options: CallerOptions): Caller {
     const backoff = backoffMs(attempts, own.retry, clock.random());
     const limited = fault.code === 'RATE_LIMITED';
     // Whoever tells us to stay away means all who count against the same limit.
-    if (limited || (headerMs !== undefined && troubles.has(fault.code)))
+    if (limited || (headerMs !== undefined && troubles.has(fault.code))) {
       limiter.pause(pausable(call.buckets), toldMs ?? backoff);
+      turns.recheck();
+    }
     const delayMs = Math.max(toldMs ?? 0, toldMs === undefined || !limited ? backoff : 0);
     const cause = problem(fault.code, fault.message, new Date(now), {
       ...evidence(fault),
@@ -374,7 +392,7 @@ export function createCaller(options: CallerOptions): Caller {
 interface Queue {
   clock: Clock;
   turns: Turns;
-  refusalOf(call: Call, breaker: CircuitBreaker): IntegrationError | undefined;
+  refusalOf(call: Call, breaker: CircuitBreaker): Error | undefined;
 }
 
 /** A call in the queue. A class with all it needs, for thousands wait at once. */

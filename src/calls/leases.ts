@@ -169,6 +169,7 @@ export function createLeases(deps: {
       told: readonly News[],
     ): Promise<{ served: Asker[]; untold: News[] }> {
       const news = new Map(told.map((one) => [one.bucket.key, one]));
+      const loud = told.filter((one) => one.pausedUntilMs > 0).map(({ bucket }) => bucket.key);
       const served: Asker[] = [];
       let left = grouped(asking, told);
       for (let attempt = 1; left.length > 0 && attempt <= mostAttempts; attempt++) {
@@ -177,7 +178,12 @@ export function createLeases(deps: {
         if (unknown.length > 0)
           for (const row of (await timed(rows.open([...new Set(unknown)]))).rows) known.set(row.key, row);
         const drafts = left.map((group) => draft(group, news));
-        const { written, rows: present } = await timed(rows.exchange(drafts.map(({ changed }) => changed)));
+        const { written, rows: present } = await timed(
+          rows.exchange(
+            drafts.map(({ changed }) => changed),
+            loud,
+          ),
+        );
         left = [];
         for (const [i, one] of drafts.entries()) {
           if (written[i]) served.push(...settle(one));

@@ -43,6 +43,8 @@ export interface WaitingCalls {
   /** How many calls with just these buckets wait, and how urgent the first is, 0 the most. */
   waiting(buckets: readonly Bucket[]): { calls: number; level: number };
   room(buckets: readonly Bucket[]): void;
+  /** Another process was told to wait: whoever has no time for that need not wait on. */
+  paused(): void;
 }
 
 export interface Budget {
@@ -160,8 +162,11 @@ export function createBudgets(now: () => number) {
       const at = now();
       return Math.max(0, ...of(buckets).map(({ bucket, window }) => window.estimate(at, ahead(bucket)) - at));
     },
-    pausedMs: (buckets: readonly Bucket[]) =>
-      Math.max(0, ...of(buckets).map(({ window }) => window.pausedUntil() - now())),
+    pausedMs(buckets: readonly Bucket[]): number {
+      let until = -Infinity;
+      for (const { key } of buckets) until = Math.max(until, all.get(key)?.window.pausedUntil() ?? until);
+      return Math.max(0, until - now());
+    },
     /**
      * Calls that the provider has counted and we have not. Those under way may be uncounted there yet: they are taken
      * for counted, the next answer knows better.

@@ -15,6 +15,11 @@ export interface SharedRateLimiterOptions {
   onTrouble?: (error: unknown) => void;
 }
 
+export interface SharedRateLimiter extends RateLimiter {
+  /** Another process paused this bucket: what is leased from it is given back. */
+  changed(key: string): void;
+}
+
 /**
  * The budgets of several processes. Each row holds the window of one bucket; a process leases from it, in one exchange,
  * the calls that it wants for the next moment, each with the time at which it may go, and reports later when they had
@@ -26,14 +31,14 @@ export interface SharedRateLimiterOptions {
  *              hardly any while somebody has more urgent calls.
  *   No rows    what is leased goes on. Nothing new is granted until they are back, with all that was used before.
  */
-export function createSharedRateLimiter(options: SharedRateLimiterOptions): RateLimiter {
+export function createSharedRateLimiter(options: SharedRateLimiterOptions): SharedRateLimiter {
   const { clock, rows, onTrouble = () => {} } = options;
   const keeper = createKeeperClock(clock);
   const budgets = createBudgets(() => keeper.earliest());
   const leases = createLeases({ clock, rows, keeper, budgets, longestCallMs: options.longestCallMs });
   const askers = new Map<string, Asker>();
   const news = new Map<string, News>();
-  let queue: WaitingCalls = { waiting: () => ({ calls: 0, level: 0 }), room: () => {} };
+  let queue: WaitingCalls = { waiting: () => ({ calls: 0, level: 0 }), room: () => {}, paused: () => {} };
   let exchanging: Promise<void> | undefined;
   let failures = 0;
   let closed = false;
@@ -156,7 +161,26 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Rate
     if (next < Infinity) plan(next);
   };
 
+  let cancelSweep = () => {};
+  const sweepLater = () => {
+    cancelSweep = clock.timer(sweepEveryMs * (0.5 + clock.random()), () => {
+      void rows.sweep().catch(onTrouble);
+      sweepLater();
+    });
+  };
+  sweepLater();
+
   return {
+    changed(key) {
+      const concerned = [...askers.values()].filter(({ buckets }) => buckets.some((one) => one.key === key));
+      const bucket = concerned[0]?.buckets.find((one) => one.key === key);
+      if (!bucket) return;
+      void leases.read([bucket]).then(() => {
+        if (budgets.pausedMs([bucket]) <= 0) return;
+        for (const asker of concerned) giveBack(asker, () => true);
+        queue.paused();
+      }, onTrouble);
+    },
     waitMs(buckets) {
       const asker = askerOf(buckets);
       const now = clock.monotonic();
@@ -208,6 +232,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Rate
     },
     async close() {
       closed = true;
+      cancelSweep();
       timer?.cancel();
       await exchanging;
       for (const asker of askers.values()) giveBack(asker, () => true);
@@ -217,6 +242,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Rate
 }
 
 const tidyMs = 100;
+const sweepEveryMs = 3_600_000;
 /** Leases wake who waits for them: this is for what nobody foresaw. */
 const lookAgainMs = 1_000;
 

@@ -163,7 +163,18 @@ export function createTurns(
     line.timer = { at, cancel };
   };
 
+  const recheck = () => {
+    for (const line of lines.values())
+      for (const place of line.queue.all()) {
+        const refusal = place.item.refusal();
+        if (!refusal) continue;
+        leave(line, place, 'given up');
+        place.item.end(refusal);
+      }
+  };
+
   limiter.serve({
+    paused: recheck,
     waiting(buckets) {
       const queue = lines.get(keyOf(buckets))?.queue;
       if (!queue) return { calls: 0, level: 0 };
@@ -216,15 +227,7 @@ export function createTurns(
         return ahead;
       });
     },
-    recheck() {
-      for (const line of lines.values())
-        for (const place of line.queue.all()) {
-          const refusal = place.item.refusal();
-          if (!refusal) continue;
-          leave(line, place, 'given up');
-          place.item.end(refusal);
-        }
-    },
+    recheck,
     depth: () => depth,
   };
 }

@@ -1,10 +1,11 @@
 import type { BudgetView, Caller } from '../calls/caller.ts';
-import type { HttpRequest, HttpResponse } from '../calls/http.ts';
+import type { HttpResponse } from '../calls/http.ts';
 import type { Clock } from '../clock.ts';
 import { fail, IntegrationError } from '../errors.ts';
 import type { AccessToken, Tokens } from '../oauth/tokens.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
-import type { ExternalProfile, RecordSnapshot, Target } from '../providers/provider.ts';
+import type { ExternalProfile, ProviderRequest, RecordSnapshot, Target } from '../providers/provider.ts';
+import { createBucketsOf } from './budgets.ts';
 import type { Connection } from './connection.ts';
 import type { Health } from './states.ts';
 
@@ -24,8 +25,8 @@ export interface ConnectionApi {
     ids: readonly string[],
     patience: Patience,
   ): Promise<Map<string, RecordSnapshot>>;
-  /** The tightest limit that applies; undefined for a connection that cannot call. */
-  rateLimit(connection: Connection): BudgetView | undefined;
+  /** For each the tightest limit that applies, other processes' calls included; undefined for who cannot call. One statement at most. */
+  rateLimits(connections: readonly Connection[]): Promise<(BudgetView | undefined)[]>;
 }
 
 export interface Patience {
@@ -53,18 +54,12 @@ export function createConnectionApi(deps: {
     externalId: externalId ?? '',
   });
 
-  /** As the provider counts: for each app and external account. */
-  const bucketsOf = (configured: ConfiguredProvider, externalId: string | null) =>
-    configured.limits.map(({ name, limit, windowMs }) => ({
-      key: JSON.stringify([configured.provider.id, configured.credentials?.clientId, externalId, name]),
-      limit,
-      windowMs,
-    }));
+  const bucketsOf = createBucketsOf();
 
   const send = (
     configured: ConfiguredProvider,
     ref: Identified,
-    request: HttpRequest,
+    request: ProviderRequest,
     authorization: { bearer(): Promise<string>; renew?(): Promise<void> },
     patience: Patience,
   ): Promise<HttpResponse> =>
@@ -72,7 +67,7 @@ export function createConnectionApi(deps: {
       integration: configured.provider.id,
       connectionId: ref.id,
       host: new URL(configured.endpoints.apiUrl).host,
-      buckets: bucketsOf(configured, ref.externalId),
+      buckets: bucketsOf(configured, ref.externalId, request),
       priority: 'interactive',
       ...patience,
       idempotent: request.method === 'GET',
@@ -89,7 +84,7 @@ export function createConnectionApi(deps: {
   /** Every call of an authorized connection ends here, so that any of them can prove or disprove it. */
   const call = async (
     connection: Connection,
-    request: (target: Target) => HttpRequest,
+    request: (target: Target) => ProviderRequest,
     patience: Patience,
   ): Promise<HttpResponse> => {
     const configured = usable(connection);
@@ -154,10 +149,16 @@ export function createConnectionApi(deps: {
       }
     },
 
-    rateLimit(connection) {
-      const configured = catalog.find(connection.integrationId);
-      if (!configured || connection.externalId === null) return undefined;
-      return caller.budget(bucketsOf(configured, connection.externalId));
+    async rateLimits(connections) {
+      const buckets = connections.map((connection) => {
+        const configured = catalog.find(connection.integrationId);
+        if (!configured || connection.externalId === null || connection.status !== 'ACTIVE') return [];
+        // Where limits are for each operation, the one that proves a connection stands for all.
+        const usual = configured.provider.identity?.request(targetOf(configured, connection.externalId));
+        return bucketsOf(configured, connection.externalId, usual ?? {});
+      });
+      await caller.refreshBudgets(buckets.flat());
+      return buckets.map((own) => caller.budget(own));
     },
   };
 }

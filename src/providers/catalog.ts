@@ -1,3 +1,4 @@
+import type { RetryPolicy } from '../calls/caller.ts';
 import type { Endpoints, Provider, RateLimit } from './provider.ts';
 import { quickbooks } from './quickbooks.ts';
 
@@ -8,6 +9,7 @@ export interface ConfiguredProvider {
   /** Absent: it is listed, but cannot be connected (NOT_CONFIGURED). */
   credentials?: { clientId: string; clientSecret: string };
   limits: readonly RateLimit[];
+  retry?: Partial<RetryPolicy>;
 }
 
 export interface Catalog {

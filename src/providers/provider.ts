@@ -1,3 +1,4 @@
+import type { RetryPolicy } from '../calls/caller.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
 
 /**
@@ -14,13 +15,15 @@ export interface Provider {
   deliversWebhooks: boolean;
   /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
   resources: readonly string[];
-  /** Every limit that one call counts against. */
+  /** As published; a setting may replace them. One call may count against several. */
   limits: readonly RateLimit[];
+  /** Where the defaults do not fit. */
+  retry?: Partial<RetryPolicy>;
   /** Judges an API answer. */
   classify: Classify;
   /** Who the connection is: proves a token and gives `profile`. Absent where the provider has no such call. */
   identity?: {
-    request(target: Target): HttpRequest;
+    request(target: Target): ProviderRequest;
     parse(response: HttpResponse, target: Target): ExternalProfile;
   };
   records: RecordReads;
@@ -53,10 +56,24 @@ export interface OAuthFacts {
   revocation: 'rfc7009' | 'json';
 }
 
+/** At most `limit` calls in any `windowMs`; with `windowMs` 0, at most `limit` under way at one time. */
 export interface RateLimit {
   name: string;
   limit: number;
   windowMs: number;
+  /** What the provider counts by, besides the application; default: the account. Without it all accounts share it. */
+  per?: readonly ('account' | 'operation' | 'subject')[];
+  /** It counts only these operations, or all but those. Default: every call. */
+  operations?: readonly string[];
+  exceptOperations?: readonly string[];
+}
+
+/** A request, and what it is to limits that do not count all calls alike. */
+export interface ProviderRequest extends HttpRequest {
+  /** The provider's own word, e.g. Slack's `chat.postMessage`, QuickBooks' `batch`. */
+  operation?: string;
+  /** What it is done to, e.g. the channel of a message. */
+  subject?: string;
 }
 
 /** The connection that a request is for, without its token: the caller adds that. */
@@ -78,7 +95,7 @@ export interface RecordReads {
   /** A well-formed external id of this provider; anything else is refused before a call is made. */
   idPattern: RegExp;
   /** `ids`: 1 to `batchSize` distinct ones. */
-  request(target: Target, resource: string, ids: readonly string[]): HttpRequest;
+  request(target: Target, resource: string, ids: readonly string[]): ProviderRequest;
   /**
    * What was found; an id without an entry does not exist at the provider. Not asked for answers that `classify` calls
    * NOT_FOUND: to a read of records that means that none of the ids exists.

@@ -31,10 +31,12 @@ export const quickbooks: Provider = {
   },
   deliversWebhooks: true,
   resources: ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'],
-  // For each app and company ("realm").
+  // For each app and company ("realm"). Older texts say 10 at one time where newer ones say 10 in a second: both hold.
   limits: [
     { name: 'second', limit: 10, windowMs: 1_000 },
     { name: 'minute', limit: 500, windowMs: 60_000 },
+    { name: 'concurrent', limit: 10, windowMs: 0 },
+    { name: 'batch', limit: 40, windowMs: 60_000, operations: ['batch'] },
   ],
   classify: classifyQuickBooks,
   identity: {

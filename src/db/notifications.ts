@@ -1,0 +1,96 @@
+import pg from 'pg';
+import type { Clock } from '../clock.ts';
+import { applicationName } from './postgres.ts';
+
+/**
+ * What other processes tell this one, by PostgreSQL's LISTEN. A hint to look, never the news itself: what is sent
+ * while the line is down is lost, so every listener is also told when the line is up (again), and reads then.
+ */
+export interface Notifications {
+  listen(channel: string, listener: Listener): void;
+  close(): Promise<void>;
+}
+
+export interface Listener {
+  notified(payload: string): void;
+  /** The line is up: whatever was sent before may have been missed. */
+  connected?(): void;
+}
+
+const heartbeatMs = 10_000;
+const answerWithinMs = 5_000;
+const longestWaitMs = 5_000;
+
+/** One line of its own, kept up until `close`. */
+export function openNotifications(options: {
+  databaseUrl: string;
+  clock: Clock;
+  /** The line was lost; it is opened again. */
+  onError?: (error: Error) => void;
+}): Notifications {
+  const { databaseUrl, clock, onError = () => {} } = options;
+  const listeners = new Map<string, Listener[]>();
+  const closing = new AbortController();
+  let client: pg.Client | undefined;
+
+  const attend = async () => {
+    const own = new pg.Client({
+      connectionString: databaseUrl,
+      application_name: applicationName,
+      connectionTimeoutMillis: answerWithinMs,
+      query_timeout: answerWithinMs,
+      keepAlive: true,
+    });
+    const lost = new Promise<never>((_, reject) => {
+      own.on('error', reject);
+      own.on('end', () => reject(new Error('The database closed the line for notifications.')));
+    });
+    lost.catch(() => {});
+    own.on('notification', ({ channel, payload = '' }) => {
+      for (const listener of listeners.get(channel) ?? []) listener.notified(payload);
+    });
+    try {
+      await Promise.race([own.connect(), lost]);
+      for (const channel of listeners.keys()) await own.query(`listen ${pg.escapeIdentifier(channel)}`);
+      client = own;
+      for (const listener of [...listeners.values()].flat()) listener.connected?.();
+      // A line whose other end has gone silently says nothing: only a question tells.
+      for (;;) {
+        await Promise.race([clock.sleep(heartbeatMs, closing.signal), lost]);
+        await Promise.race([own.query('select 1'), lost]);
+      }
+    } finally {
+      client = undefined;
+      own.removeAllListeners('end');
+      await own.end().catch(() => {});
+    }
+  };
+  const running = (async () => {
+    for (let failures = 0; !closing.signal.aborted; failures++) {
+      const startedAt = clock.monotonic();
+      await attend().catch((error: Error) => {
+        if (closing.signal.aborted) return;
+        if (clock.monotonic() - startedAt > heartbeatMs) failures = 0;
+        onError(error);
+      });
+      const waitMs = Math.min(longestWaitMs, 100 * 2 ** Math.min(failures, 10)) * (0.5 + clock.random() / 2);
+      await clock.sleep(waitMs, closing.signal).catch(() => {});
+    }
+  })();
+
+  return {
+    listen(channel, listener) {
+      const own = listeners.get(channel);
+      if (own) own.push(listener);
+      else {
+        listeners.set(channel, [listener]);
+        // Where the line fails meanwhile, it listens to all of them when it is up again.
+        void client?.query(`listen ${pg.escapeIdentifier(channel)}`).catch(() => {});
+      }
+    },
+    async close() {
+      closing.abort(new Error('closing'));
+      await running;
+    },
+  };
+}

@@ -32,6 +32,7 @@ export function openNotifications(options: {
   const listeners = new Map<string, Listener[]>();
   const closing = new AbortController();
   let client: pg.Client | undefined;
+  let failures = 0;
 
   const attend = async () => {
     const own = new pg.Client({
@@ -53,6 +54,7 @@ export function openNotifications(options: {
       await Promise.race([own.connect(), lost]);
       for (const channel of listeners.keys()) await own.query(`listen ${pg.escapeIdentifier(channel)}`);
       client = own;
+      failures = 0;
       for (const listener of [...listeners.values()].flat()) listener.connected?.();
       // A line whose other end has gone silently says nothing: only a question tells.
       for (;;) {
@@ -66,14 +68,12 @@ export function openNotifications(options: {
     }
   };
   const running = (async () => {
-    for (let failures = 0; !closing.signal.aborted; failures++) {
-      const startedAt = clock.monotonic();
+    while (!closing.signal.aborted) {
       await attend().catch((error: Error) => {
-        if (closing.signal.aborted) return;
-        if (clock.monotonic() - startedAt > heartbeatMs) failures = 0;
-        onError(error);
+        if (!closing.signal.aborted) onError(error);
       });
-      const waitMs = Math.min(longestWaitMs, 100 * 2 ** Math.min(failures, 10)) * (0.5 + clock.random() / 2);
+      const waitMs =
+        Math.min(longestWaitMs, 100 * 2 ** Math.min(failures++, 10)) * (0.5 + clock.random() / 2);
       await clock.sleep(waitMs, closing.signal).catch(() => {});
     }
   })();

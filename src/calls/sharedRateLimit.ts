@@ -130,25 +130,31 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const exchange = async (asking: Asker[]) => {
     const told = [...news.values()];
     news.clear();
+    let served: readonly Asker[] = [];
     try {
-      const { served, untold } = await leases.exchange(asking, told);
+      const done = await leases.exchange(asking, told);
+      served = done.served;
       failures = 0;
-      for (const { bucket, reports, pausedUntilMs } of untold) {
+      for (const { bucket, reports, pausedUntilMs } of done.untold) {
         const own = newsOf(bucket);
         own.reports.push(...reports);
         own.pausedUntilMs = Math.max(own.pausedUntilMs, pausedUntilMs);
         due(own, clock.monotonic());
       }
-      for (const asker of served) queue.room(asker.buckets);
     } catch (error) {
-      // Reports are dropped, for the rows may have them: what they spoke of counts until its lease ends.
-      for (const { bucket, pausedUntilMs } of told)
-        if (pausedUntilMs > keeper.earliest()) newsOf(bucket).pausedUntilMs = pausedUntilMs;
       const againAt =
         clock.monotonic() + Math.min(2_000, 50 * 2 ** Math.min(failures, 10)) * (0.5 + clock.random());
       for (const asker of asking) asker.nextAskAt = againAt;
+      // Reports are dropped, for the rows may have them: what they spoke of counts until its lease ends.
+      for (const { bucket, pausedUntilMs } of told) {
+        if (pausedUntilMs <= keeper.earliest()) continue;
+        const own = newsOf(bucket);
+        own.pausedUntilMs = Math.max(own.pausedUntilMs, pausedUntilMs);
+        due(own, againAt);
+      }
       if (failures++ === 0) onTrouble(error);
     }
+    for (const asker of served) queue.room(asker.buckets);
   };
   const planNext = () => {
     const holding = [...askers.values()].filter(({ grants }) => grants.length > 0);
@@ -223,7 +229,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       }
     },
     view: (buckets) => budgets.view(buckets, clock.now() - keeper.earliest()),
-    refresh: (buckets) => leases.read(buckets),
+    refresh: (buckets) => leases.read(buckets).catch(onTrouble),
     serve(calls) {
       queue = calls;
     },

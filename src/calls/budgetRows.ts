@@ -42,7 +42,15 @@ export interface BudgetRows {
 /** The payload is the key of a bucket that was paused. */
 export const budgetChannel = 'rate_budgets';
 
-export const noCalls: SharedState = { arrived: [], leased: {}, paceMs: 0, pausedMs: 0, atMs: 0, asked: {} };
+export const noCalls: SharedState = {
+  arrived: [],
+  leased: {},
+  paceMs: 0,
+  aheadMs: 0,
+  pausedMs: 0,
+  atMs: 0,
+  asked: {},
+};
 
 const now = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::float8`;
 

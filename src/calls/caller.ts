@@ -184,11 +184,11 @@ export function createCaller(options: CallerOptions): Caller {
     const { buckets } = call;
     const refused = refusalOf(call, breaker);
     if (refused) throw refused;
-    const slot = turns.now(buckets);
+    const level = priorities.indexOf(call.priority);
+    const slot = turns.now(buckets, level);
     // Nothing comes between the two: who is not refused is admitted.
     if (slot) return { slot, permit: breaker.admit()! };
 
-    const level = priorities.indexOf(call.priority);
     const who = call.connectionId ?? '';
     const paused = pauseOf(call);
     if (paused) throw new NoTurn(paused);

@@ -58,6 +58,7 @@ function shifted(state: SharedState, byMs: number): SharedState {
       Object.entries(state.leased).map(([batch, [calls, untilMs]]) => [batch, [calls, untilMs + byMs]]),
     ),
     paceMs: state.paceMs + byMs,
+    aheadMs: state.aheadMs,
     pausedMs: state.pausedMs + byMs,
     atMs: state.atMs + byMs,
     asked: {},

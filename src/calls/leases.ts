@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { noCalls, type BudgetRow, type BudgetRows, type SharedState } from './budgetRows.ts';
 import type { KeeperClock } from './keeperClock.ts';
-import type { createBudgets } from './rateLimit.ts';
+import { isUrgent, type createBudgets } from './rateLimit.ts';
 import { transitMs } from './slots.ts';
 import { createWindow, type Bucket, type Window } from './window.ts';
 
@@ -95,7 +95,9 @@ export function createLeases(deps: {
       if (askers.length === 0) continue;
       const level = Math.min(...askers.map((asker) => asker.level));
       asked.get(key)![me] = [nowMs, level];
-      const share = Math.ceil(window.freeBy(nowMs, nowMs + horizonMs([bucket])) / (others.length + 1));
+      const share = Math.ceil(
+        window.freeBy(nowMs, nowMs + horizonMs([bucket]), isUrgent(level)) / (others.length + 1),
+      );
       if (others.some(([, [, theirs]]) => theirs < level)) yielding.add(key);
       quotas.set(key, yielding.has(key) ? 1 : Math.max(1, share));
     }
@@ -115,7 +117,10 @@ export function createLeases(deps: {
         one.yields = buckets.some(({ key }) => yielding.has(key));
         one.contended = buckets.some(({ key }) => rivals.has(key));
         const own = buckets.map(({ key }) => windows.get(key)!);
-        one.nextMs = Math.max(nowMs, ...own.map((window) => window.freeAt(nowMs)));
+        one.nextMs = Math.max(
+          nowMs,
+          ...own.map((window) => window.freeAt(nowMs, 0, isUrgent(one.asker.level))),
+        );
         if (one.nextMs > nowMs + horizonMs(buckets)) return false;
         if (buckets.some(({ key }) => quotas.get(key)! <= 0)) return false;
         for (const bucket of buckets) {

@@ -19,9 +19,9 @@ export interface BudgetView {
  */
 export interface RateLimiter {
   /** 0 when a call may take its turn now, otherwise after how long to ask again; `room` may tell earlier. */
-  waitMs(buckets: readonly Bucket[]): number;
+  waitMs(buckets: readonly Bucket[], level: number): number;
   /** Undefined unless `waitMs` is 0. `waited`: it stood in a queue. */
-  take(buckets: readonly Bucket[], waited: boolean): Slot | undefined;
+  take(buckets: readonly Bucket[], level: number, waited: boolean): Slot | undefined;
   /** How long a call would wait at least, behind so many others of each bucket. */
   estimateMs(buckets: readonly Bucket[], ahead: (bucket: Bucket) => number): number;
   /** Lets nobody through for `ms`, in any process. A shorter pause never ends a longer one. */
@@ -52,6 +52,9 @@ export interface Budget {
   window: Window;
 }
 
+/** Interactive calls and webhooks may run ahead of the pace. */
+export const isUrgent = (level: number) => level <= 1;
+
 /** Looks between two sweeps for buckets that are wholly free. */
 const sweepEvery = 1_000;
 /** Nothing tells when calls under way have arrived: look again. */
@@ -78,28 +81,29 @@ export function createRateLimiter(clock: Clock): RateLimiter {
     if (queue && of.some(when)) queue.room(of.map(({ bucket }) => bucket));
   };
 
-  const freeAt = (of: readonly Budget[], now: number) => {
+  const freeAt = (of: readonly Budget[], now: number, level: number) => {
+    const urgent = isUrgent(level);
     let latest = now;
     for (const { window } of of) {
-      const at = window.freeAt(now);
+      const at = window.freeAt(now, 0, urgent);
       if (at > latest) latest = at;
     }
     return latest;
   };
-  const waitMs = (of: readonly Budget[]): number => {
+  const waitMs = (of: readonly Budget[], level: number): number => {
     const now = clock.monotonic();
-    if (freeAt(of, now) <= now) return 0;
+    if (freeAt(of, now, level) <= now) return 0;
     slots.settleOverdue();
-    const at = freeAt(of, now);
+    const at = freeAt(of, now, level);
     return at === Infinity ? askAgainMs : at - now;
   };
 
   return {
-    waitMs: (buckets) => waitMs(budgets.of(buckets)),
-    take(buckets, waited) {
+    waitMs: (buckets, level) => waitMs(budgets.of(buckets), level),
+    take(buckets, level, waited) {
       const of = budgets.of(buckets);
       const now = clock.monotonic();
-      if (freeAt(of, now) > now && waitMs(of) > 0) return undefined;
+      if (freeAt(of, now, level) > now && waitMs(of, level) > 0) return undefined;
       for (const { window } of of) window.lease(own, Infinity, now, waited);
       return slots.open(of);
     },

@@ -20,7 +20,7 @@ import type { Bucket } from './window.ts';
  */
 export interface Turns {
   /** The turn of a call that nobody stands before; undefined when it has to wait. */
-  now(buckets: readonly Bucket[]): Slot | undefined;
+  now(buckets: readonly Bucket[], level: number): Slot | undefined;
   /** Stands in line until the waiter is called, once. */
   wait(waiter: Waiter, level: number, who: string): Place<Waiter>;
   /** Does nothing after that. */
@@ -60,6 +60,13 @@ interface Crowd {
   lines: Set<Line>;
   size: number;
   ageing: Ageing;
+}
+
+/** Of the most urgent who waits. */
+function levelOf({ queue }: Pick<Line, 'queue'>): number {
+  let level = 0;
+  while (level < priorities.length - 1 && queue.sizeOf(level) === 0) level++;
+  return level;
 }
 
 const unlimited: Slot = { usable: () => true, sent() {}, ended() {}, unused() {} };
@@ -124,7 +131,7 @@ export function createTurns(
       if (crowd.lines.size > widest.lines.size) widest = crowd;
       if (crowd.lines.size > 1)
         for (const other of crowd.lines)
-          if (!able.has(other) && limiter.waitMs(other.buckets) === 0) able.add(other);
+          if (!able.has(other) && limiter.waitMs(other.buckets, levelOf(other)) === 0) able.add(other);
     }
     const has = (level: number) => (one: Line) => one.queue.sizeOf(level) > 0;
     const level = widest.ageing.next((one) => (able.size === 1 ? has(one)(line) : [...able].some(has(one))))!;
@@ -136,7 +143,7 @@ export function createTurns(
   /** Lets through whoever may go, then plans to look again when the next one may. */
   const look = (line: Line): void => {
     while (line.queue.size > 0) {
-      const waitMs = limiter.waitMs(line.buckets);
+      const waitMs = limiter.waitMs(line.buckets, levelOf(line));
       if (waitMs > 0) return plan(line, waitMs);
       const next = foremost(line);
       const refusal = next.place.item.refusal();
@@ -145,7 +152,7 @@ export function createTurns(
         next.place.item.end(refusal);
         continue;
       }
-      const slot = limiter.take(next.line.buckets, true);
+      const slot = limiter.take(next.line.buckets, levelOf(next.line), true);
       if (!slot) return plan(line, 1);
       next.line.servedAt = ++served;
       leave(next.line, next.place, 'served');
@@ -178,7 +185,7 @@ export function createTurns(
     waiting(buckets) {
       const queue = lines.get(keyOf(buckets))?.queue;
       if (!queue) return { calls: 0, level: 0 };
-      return { calls: queue.size, level: priorities.findIndex((_, level) => queue.sizeOf(level) > 0) };
+      return { calls: queue.size, level: levelOf({ queue }) };
     },
     room(buckets) {
       const near = new Set(buckets.flatMap(({ key }) => [...(crowds.get(key)?.lines ?? [])]));
@@ -187,10 +194,10 @@ export function createTurns(
   });
 
   return {
-    now(buckets) {
+    now(buckets, level) {
       if (buckets.length === 0) return unlimited;
       for (const { key } of buckets) if (crowds.has(key)) return undefined;
-      return limiter.take(buckets, false);
+      return limiter.take(buckets, level, false);
     },
     wait(waiter, level, who) {
       const { buckets } = waiter;

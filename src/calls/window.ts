@@ -16,8 +16,10 @@ export interface WindowState {
   arrived: [atMs: number, calls: number][];
   /** Calls that somebody may still make, or that are under way; by `untilMs` they have arrived or never will. */
   leased: Record<string, [calls: number, untilMs: number]>;
-  /** No call before it: spreads the budget. */
+  /** When the calls so far would be over if they had been spread evenly: the pace. */
   paceMs: number;
+  /** How far the pace was ahead after the last call. */
+  aheadMs: number;
   pausedMs: number;
 }
 
@@ -30,11 +32,14 @@ export interface WindowState {
  * proves, and from then on for one window.
  */
 export interface Window {
-  /** When one call may go, once `ahead` more have gone; Infinity while that depends on calls that are leased. */
-  freeAt(nowMs: number, ahead?: number): number;
+  /**
+   * When one call may go, once `ahead` more have gone; Infinity while that depends on calls that are leased. Urgent
+   * ones may be ahead of the pace by a quarter of the budget; others keep to it, and leave that quarter to those.
+   */
+  freeAt(nowMs: number, ahead?: number, urgent?: boolean): number;
   /** The same as a guess at least, never Infinity. */
   estimate(nowMs: number, ahead: number): number;
-  /** Takes one for `holder`. `waited`: there was a queue, so what was not used before is no credit. */
+  /** Takes one for `holder`. `waited`: there was a queue, in which nobody regains what may be ahead of the pace. */
   lease(holder: string, untilMs: number, nowMs: number, waited: boolean): void;
   /** A leased call has arrived by `atMs`. Ignored when the lease has ended: then it counts already. */
   arrive(holder: string, atMs: number): void;
@@ -47,7 +52,7 @@ export interface Window {
   pausedUntil(): number;
   used(nowMs: number): number;
   /** How many more may go until `byMs`. */
-  freeBy(nowMs: number, byMs: number): number;
+  freeBy(nowMs: number, byMs: number, urgent: boolean): number;
   /** When the last of the used ones leaves; undefined when nothing is used. */
   emptyAt(nowMs: number): number | undefined;
   state(): WindowState;
@@ -56,7 +61,7 @@ export interface Window {
 /** For a provider whose clock counts in whole milliseconds, and one that runs faster than ours. */
 const guardMs = 5;
 const clockDrift = 2e-4;
-/** So much of the limit may go at once after a rest; more is spread evenly. */
+/** So much of the limit may go at once after a rest, if it is urgent; more is spread evenly. */
 const burstShare = 0.25;
 /** What a late timer may make up for. */
 const catchUpMs = 20;
@@ -75,6 +80,7 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
   let leased = 0;
   let nextEndMs = Infinity;
   let paceMs = state?.paceMs ?? -Infinity;
+  let aheadMs = state?.aheadMs ?? 0;
   let pausedMs = state?.pausedMs ?? -Infinity;
 
   const count = (atMs: number, calls: number) => {
@@ -133,34 +139,39 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
     for (let seen = counts[at]!; seen < nth; seen += counts[at]!) at++;
     return times[at]! + heldMs;
   };
-  const notBefore = (nowMs: number, ahead: number) =>
-    Math.max(nowMs, pausedMs, windowMs === 0 ? nowMs : paceMs + ahead * stepMs);
+  const toleranceMs = (urgent: boolean) => (urgent ? creditMs : Math.min(creditMs, catchUpMs));
+  const notBefore = (nowMs: number, ahead: number, urgent: boolean) =>
+    windowMs === 0
+      ? Math.max(nowMs, pausedMs)
+      : Math.max(nowMs, pausedMs, paceMs - toleranceMs(urgent) + ahead * stepMs);
 
   for (const [atMs, calls] of state?.arrived ?? []) count(atMs, calls);
   for (const [holder, [calls, untilMs]] of Object.entries(state?.leased ?? {}))
     remember(holder, calls, untilMs);
 
   return {
-    freeAt(nowMs, ahead = 0) {
+    freeAt(nowMs, ahead = 0, urgent = true) {
       expire(nowMs);
       const leaving = arrived + leased + ahead + 1 - limit;
       if (leaving > arrived) return Infinity;
-      return Math.max(leaving > 0 ? leavesAt(leaving) : nowMs, notBefore(nowMs, ahead));
+      return Math.max(leaving > 0 ? leavesAt(leaving) : nowMs, notBefore(nowMs, ahead, urgent));
     },
     estimate(nowMs, ahead) {
       expire(nowMs);
       const leaving = arrived + leased + ahead + 1 - limit;
-      if (leaving <= 0) return notBefore(nowMs, ahead);
+      if (leaving <= 0) return notBefore(nowMs, ahead, true);
       // Who leaves beyond those that have arrived goes a window after the one `limit` before it.
       const rounds = leaving <= arrived ? 0 : Math.ceil((leaving - arrived) / limit);
       const nth = leaving - rounds * limit;
       const leaves = nth > 0 ? leavesAt(nth) : nowMs;
-      return Math.max(leaves + rounds * heldMs, notBefore(nowMs, ahead));
+      return Math.max(leaves + rounds * heldMs, notBefore(nowMs, ahead, true));
     },
     lease(holder, untilMs, nowMs, waited) {
       remember(holder, 1, untilMs);
       // From now, not from when it may go: one that another limit holds up must not hold up the others here.
-      paceMs = Math.max(paceMs, nowMs - (waited ? Math.min(creditMs, catchUpMs) : creditMs)) + stepMs;
+      const least = waited ? nowMs + Math.max(0, Math.min(aheadMs, creditMs) - stepMs) - catchUpMs : nowMs;
+      paceMs = Math.max(paceMs, least) + stepMs;
+      aheadMs = Math.max(0, paceMs - nowMs);
     },
     arrive(holder, atMs) {
       if (forget(holder)) count(atMs, 1);
@@ -177,12 +188,12 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
       expire(nowMs);
       return arrived + leased;
     },
-    freeBy(nowMs, byMs) {
+    freeBy(nowMs, byMs, urgent) {
       expire(nowMs);
       if (pausedMs > byMs) return 0;
       let free = limit - arrived - leased;
       for (let at = head; at < times.length && times[at]! + heldMs <= byMs; at++) free += counts[at]!;
-      const paced = windowMs === 0 || paceMs <= nowMs ? Infinity : Math.floor((byMs - paceMs) / stepMs) + 1;
+      const paced = windowMs === 0 ? Infinity : Math.floor((byMs - notBefore(nowMs, 0, urgent)) / stepMs) + 1;
       return Math.max(0, Math.min(free, paced));
     },
     emptyAt(nowMs) {
@@ -198,6 +209,7 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
           [...leases].map(([holder, { calls, untilMs }]) => [holder, [calls, Math.ceil(untilMs)]]),
         ),
         paceMs: Math.max(0, paceMs),
+        aheadMs,
         pausedMs: Math.max(0, pausedMs),
       };
     },

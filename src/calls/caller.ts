@@ -1,8 +1,10 @@
 import type { Clock } from '../clock.ts';
 import { IntegrationError, problem, type ProblemCode } from '../errors.ts';
+import { createAdmission, type Run, type Turn } from './admission.ts';
 import { createAlarms } from './alarms.ts';
 import { createAttempt, judge, timedOut, type Attempt, type Failed, type Judged } from './attempt.ts';
 import { backoffMs, createRetryBudget, type RetryBudget, type RetryPolicy } from './backoff.ts';
+import type { AttemptReport, Call, CallReport } from './call.ts';
 import {
   createCircuitBreaker,
   type BreakerState,
@@ -10,52 +12,15 @@ import {
   type Health,
   type Permit,
 } from './circuitBreaker.ts';
-import {
-  AttemptCut,
-  DeadlineReached,
-  Life,
-  NoTurn,
-  outwards,
-  TimeoutReached,
-  type Stoppable,
-} from './endings.ts';
-import { priorities, type Place, type Priority } from './fairQueue.ts';
-import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
+import { AttemptCut, DeadlineReached, Life, outwards, TimeoutReached } from './endings.ts';
+import { priorities, type Priority } from './fairQueue.ts';
+import type { Fault, HttpRequest, HttpResponse } from './http.ts';
 import { createRateLimiter, type BudgetView as BucketView, type RateLimiter } from './rateLimit.ts';
 import { learntFrom } from './rateLimitHeaders.ts';
 import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
-import type { Slot } from './slots.ts';
-import { createTurns, type Turns, type Waiter } from './turns.ts';
 import type { Bucket } from './window.ts';
 
-export type { BreakerState, Bucket, Priority, RetryPolicy };
-
-/** One polite call. */
-export interface Call {
-  integration: string;
-  /** Whose turn it is among those that wait. */
-  connectionId?: string;
-  /** Where it goes: with the integration, what a breaker is for. */
-  host: string;
-  /** Every limit that it counts against. */
-  buckets: readonly Bucket[];
-  priority: Priority;
-  /** By `clock.now()`. Covers the queue, all attempts and the pauses between them. */
-  deadlineAtMs: number;
-  signal?: AbortSignal;
-  /**
-   * False for what must not happen twice: then a failure after which the provider may have acted ends the call. What
-   * was certainly not processed (a refused line, a 429) is tried again all the same.
-   */
-  idempotent: boolean;
-  /** Fewer attempts than the caller's own, the first included; 1 where even what was refused must not be sent again. */
-  retry?: { attempts: number };
-  /** Made anew for each attempt, when its turn has come: a token that expires in the queue is not sent. */
-  request(): Promise<HttpRequest>;
-  /** Renews the token after an UNAUTHENTICATED. Called once at most, followed by one more attempt without a pause. */
-  reauthenticate?(): Promise<void>;
-  classify: Classify;
-}
+export type { AttemptReport, BreakerState, Bucket, Call, CallReport, Priority, RetryPolicy };
 
 export interface CallerOptions {
   clock: Clock;
@@ -73,24 +38,6 @@ export interface CallerOptions {
   /** Once for each attempt, and once for each call, when it is over. Must not throw. */
   onAttempt?: (report: AttemptReport) => void;
   onFinished?: (report: CallReport) => void;
-}
-
-export interface AttemptReport {
-  integration: string;
-  outcome: ProblemCode | 'OK';
-  durationMs: number;
-}
-
-/** Holds no URL, header or body. */
-export interface CallReport {
-  integration: string;
-  connectionId: string | undefined;
-  priority: Priority;
-  waitedMs: number;
-  attempts: number;
-  outcome: ProblemCode | 'OK';
-  durationMs: number;
-  requestId: string | undefined;
 }
 
 export interface BudgetView extends BucketView {
@@ -124,9 +71,9 @@ export function createCaller(options: CallerOptions): Caller {
   const attempt = options.attempt ?? createAttempt(requestTimeoutMs);
   const integrations = new Map<string, Integration>();
   const alarms = createAlarms(clock);
-  const running = new Set<Life>();
+  const alive = new Set<Life>();
   let closed: Promise<void> | undefined;
-  const turns = createTurns(clock, limiter, options.queue);
+  const { turns, turn, refusal } = createAdmission(clock, limiter, options.queue);
 
   const integrationOf = (id: string): Integration => {
     let own = integrations.get(id);
@@ -141,22 +88,6 @@ export function createCaller(options: CallerOptions): Caller {
     if (!breaker) breakers.set(host, (breaker = createCircuitBreaker(clock, requestTimeoutMs + 1_000)));
     return breaker;
   };
-  const refusal = (call: Call, code: ProblemCode, message: string, afterMs: number) =>
-    new IntegrationError(
-      problem(code, message, new Date(clock.now()), { retryAfterSeconds: seconds(afterMs) }),
-      { provider: call.integration },
-    );
-  const refusalOf = (call: Call, breaker: CircuitBreaker): IntegrationError | undefined => {
-    const refusedForMs = breaker.refusedForMs();
-    if (refusedForMs === 0) return undefined;
-    return refusal(call, 'CIRCUIT_OPEN', 'The provider is failing; calls are held back.', refusedForMs);
-  };
-  /** The provider told us to stay away for longer than the call has time. */
-  const pauseOf = (call: Call): IntegrationError | undefined => {
-    const pausedMs = limiter.pausedMs(call.buckets);
-    if (pausedMs <= 0 || clock.now() + pausedMs <= call.deadlineAtMs) return undefined;
-    return refusal(call, 'RATE_LIMITED', 'The provider asked us to wait.', pausedMs);
-  };
   /** Those who wait for a breaker that opens are told at once, before they use up any budget. */
   const failed = (breaker: CircuitBreaker, permit: Permit) => {
     const before = breaker.refusedForMs();
@@ -164,57 +95,11 @@ export function createCaller(options: CallerOptions): Caller {
     if (before === 0 && breaker.refusedForMs() > 0) turns.recheck();
   };
 
-  const queue: Queue = {
-    clock,
-    turns,
-    refusalOf(call, breaker) {
-      const refused = refusalOf(call, breaker);
-      if (refused) return refused;
-      const paused = pauseOf(call);
-      return paused && new NoTurn(paused);
-    },
-  };
-  /** The queue, the rate limit and the breaker. Refuses at once what cannot have its turn in time. */
-  const turn = (
-    call: Call,
-    breaker: CircuitBreaker,
-    life: Life,
-    progress: Progress,
-  ): Turn | Promise<Turn> => {
-    const { buckets } = call;
-    const refused = refusalOf(call, breaker);
-    if (refused) throw refused;
-    const level = priorities.indexOf(call.priority);
-    const slot = turns.now(buckets, level);
-    // Nothing comes between the two: who is not refused is admitted.
-    if (slot) return { slot, permit: breaker.admit()! };
-
-    const who = call.connectionId ?? '';
-    const paused = pauseOf(call);
-    if (paused) throw new NoTurn(paused);
-    const estimateMs = turns.estimateMs(buckets, level, who);
-    if (clock.now() + estimateMs > call.deadlineAtMs)
-      throw new NoTurn(
-        refusal(call, 'DEADLINE_EXCEEDED', 'Too many calls are waiting for this provider.', estimateMs),
-      );
-    if (!turns.hasRoom(buckets))
-      throw new NoTurn(
-        refusal(call, 'QUEUE_FULL', 'Too many calls are waiting for this provider.', Math.max(1, estimateMs)),
-      );
-    return new Promise((resolve, reject) => {
-      const waiting = new WaitingCall(queue, call, breaker, life, progress, resolve, reject);
-      waiting.place = turns.wait(waiting, level, who);
-      if (waiting.place.line) life.started(waiting);
-    });
-  };
-
   /** One attempt, reported to the breaker. */
   const tryOnce = async (
-    call: Call,
+    { call, breaker, life }: Run,
     request: HttpRequest,
-    breaker: CircuitBreaker,
     { slot, permit }: Turn,
-    life: Life,
   ): Promise<Judged> => {
     const startedAt = clock.monotonic();
     let outcome: AttemptReport['outcome'] = 'OK';
@@ -275,11 +160,11 @@ export function createCaller(options: CallerOptions): Caller {
     return { retry: again, delayMs, cause: new IntegrationError(cause, originOf(call, failure)) };
   };
 
-  const run = async (call: Call, own: Integration, life: Life, progress: Progress): Promise<HttpResponse> => {
-    const breaker = breakerOf(own, call.host);
+  const run = async (running: Run, own: Integration): Promise<HttpResponse> => {
+    const { call, life, progress } = running;
     let reauthenticated = false;
     for (let failures = 0; ;) {
-      const mine = turn(call, breaker, life, progress);
+      const mine = turn(running);
       const taken = mine instanceof Promise ? await mine : mine;
       let request: HttpRequest;
       try {
@@ -296,7 +181,7 @@ export function createCaller(options: CallerOptions): Caller {
         continue;
       }
       progress.attempts++;
-      const judged = await tryOnce(call, request, breaker, taken, life);
+      const judged = await tryOnce(running, request, taken);
       if (judged.response) {
         const learnt = learntFrom(judged.response.headers, clock.now());
         if (learnt.length > 0) limiter.learn(call.buckets, learnt);
@@ -331,19 +216,19 @@ export function createCaller(options: CallerOptions): Caller {
       const own = integrationOf(call.integration);
       own.budget.earn();
       const startedAt = clock.monotonic();
-      const progress: Progress = { waitedMs: 0, attempts: 0, requestId: undefined, last: undefined };
+      const progress: Run['progress'] = { waitedMs: 0, attempts: 0, requestId: undefined, last: undefined };
       const life = new Life(alarms, call.deadlineAtMs - clock.now(), call.signal);
-      running.add(life);
+      alive.add(life);
       let outcome: CallReport['outcome'] = 'OK';
       try {
-        return await run(call, own, life, progress);
+        return await run({ call, breaker: breakerOf(own, call.host), life, progress }, own);
       } catch (error) {
         const failure = outwards(error, progress.last, call.signal, clock.now());
         outcome = failure instanceof IntegrationError ? failure.problem.code : 'PROVIDER_ERROR';
         throw failure;
       } finally {
         life.over();
-        running.delete(life);
+        alive.delete(life);
         if (onFinished)
           onFinished({
             integration: call.integration,
@@ -379,7 +264,7 @@ export function createCaller(options: CallerOptions): Caller {
     },
     close() {
       closed ??= (async () => {
-        for (const life of running) life.close();
+        for (const life of alive) life.close();
         await attempt.close();
         await limiter.close();
         alarms.close();
@@ -389,94 +274,14 @@ export function createCaller(options: CallerOptions): Caller {
   };
 }
 
-interface Queue {
-  clock: Clock;
-  turns: Turns;
-  refusalOf(call: Call, breaker: CircuitBreaker): Error | undefined;
-}
-
-/** A call in the queue. A class with all it needs, for thousands wait at once. */
-class WaitingCall implements Waiter, Stoppable {
-  place: Place<Waiter> | undefined;
-  readonly #queue: Queue;
-  readonly #call: Call;
-  readonly #breaker: CircuitBreaker;
-  readonly #life: Life;
-  readonly #progress: Progress;
-  readonly #resolve: (turn: Turn) => void;
-  readonly #reject: (reason: Error) => void;
-  readonly #since: number;
-
-  constructor(
-    queue: Queue,
-    call: Call,
-    breaker: CircuitBreaker,
-    life: Life,
-    progress: Progress,
-    resolve: (turn: Turn) => void,
-    reject: (reason: Error) => void,
-  ) {
-    this.#queue = queue;
-    this.#call = call;
-    this.#breaker = breaker;
-    this.#life = life;
-    this.#progress = progress;
-    this.#resolve = resolve;
-    this.#reject = reject;
-    this.#since = queue.clock.monotonic();
-  }
-
-  get integration(): string {
-    return this.#call.integration;
-  }
-
-  get buckets(): readonly Bucket[] {
-    return this.#call.buckets;
-  }
-
-  refusal(): Error | undefined {
-    return this.#queue.refusalOf(this.#call, this.#breaker);
-  }
-
-  /** In the instant in which the buckets are taken: nobody else can become the probe in between. */
-  go(slot: Slot): void {
-    this.#over();
-    this.#resolve({ slot, permit: this.#breaker.admit()! });
-  }
-
-  end(reason: Error): void {
-    this.#over();
-    this.#reject(reason);
-  }
-
-  stop(reason: Error): void {
-    this.#queue.turns.leave(this.place!);
-    this.end(reason);
-  }
-
-  #over(): void {
-    this.#life.finished(this);
-    this.#progress.waitedMs += this.#queue.clock.monotonic() - this.#since;
-  }
-}
-
 /** What all calls of one integration share. */
 interface Integration {
   retry: RetryPolicy;
   budget: RetryBudget;
   breakers: Map<string, CircuitBreaker>;
 }
-interface Turn {
-  slot: Slot;
-  permit: Permit;
-}
 /** `cause` ends the call here, or where there is no time or turn for the retry. */
 type Decision = { retry: boolean; delayMs: number; cause: IntegrationError };
-type Progress = Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'> & {
-  /** Why the last attempt failed. */
-  last: IntegrationError | undefined;
-};
-
 /** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */
 const silenceMs = 1_000;
 /** Failures of the provider: they pass, and count for its breaker. */

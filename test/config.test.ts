@@ -36,11 +36,14 @@ describe('readConfig', () => {
       QUICKBOOKS_CLIENT_SECRET: 'hush',
       QUICKBOOKS_API_URL: 'http://127.0.0.1:9999/',
       QUICKBOOKS_RATE_LIMIT: '500/60',
+      QUICKBOOKS_RETRY_ATTEMPTS: '2',
+      QUICKBOOKS_RETRY_CAP_MS: '5000',
     });
     expect(config.integrations.get('quickbooks')).toEqual({
       credentials: { clientId: 'id', clientSecret: 'hush' },
       endpoints: { apiUrl: 'http://127.0.0.1:9999' },
       rateLimit: { limit: 500, windowMs: 60_000 },
+      retry: { attempts: 2, capMs: 5_000 },
     });
     expect(config.sandbox.enabled, 'credentials turn the sandbox off').toBe(false);
   });
@@ -84,6 +87,7 @@ describe('readConfig', () => {
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be a pino level'],
     [{ INTEGRATIONS_FILE: 'x.yaml' }, 'INTEGRATIONS_FILE is not supported by this version'],
     [{ QUICKBOOKS_RATE_LIMIT: '500' }, 'QUICKBOOKS_RATE_LIMIT must be requests/seconds'],
+    [{ QUICKBOOKS_RETRY_ATTEMPTS: '0' }, 'QUICKBOOKS_RETRY_ATTEMPTS must be from 1 to 20 attempts'],
     [{ QUICKBOOKS_TOKEN_URL: 'nowhere' }, 'QUICKBOOKS_TOKEN_URL must be an http(s) URL'],
     [{ QUICKBOOKS_CLIENT_ID: 'id' }, 'QUICKBOOKS_CLIENT_ID and QUICKBOOKS_CLIENT_SECRET belong together'],
     [{ AUTH_JWKS_URL: 'https://x.example', AUTH_JWT_SECRET: 'y' }, 'exclude each other'],

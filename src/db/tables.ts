@@ -21,6 +21,11 @@ export type SyncState = 'IDLE' | 'RUNNING' | 'BACKFILLING' | 'RATE_LIMITED' | 'F
 /** `occurredAt` is a string in the column: JSON has no dates. */
 export type StoredProblem = Omit<IntegrationProblem, 'occurredAt'> & { occurredAt: string };
 type ProblemColumn = JSONColumnType<StoredProblem | null, string | null, string | null>;
+export interface StoredProfile {
+  id: string;
+  name: string | null;
+  url: string | null;
+}
 type GeneratedTime = ColumnType<Date, Date | undefined, Date>;
 /** `database.ts` reads `bigint` as a number on both backends. */
 type BigIntColumn = ColumnType<number, number | bigint, number | bigint>;
@@ -40,6 +45,9 @@ interface ConnectionsTable {
   connected_at: Date | null;
   disconnected_at: Date | null;
   checked_at: Date | null;
+  profile: JSONColumnType<StoredProfile | null, string | null | undefined, string | null>;
+  profile_at: Date | null;
+  profile_external_id: string | null;
 }
 
 interface AccountKeysTable {
@@ -121,6 +129,7 @@ interface ExternalRecordsTable {
   updated_at: Date | null;
   fetched_at: Date;
   deleted: Generated<boolean>;
+  account_external_id: string | null;
 }
 
 interface EventSequencesTable {

@@ -22,6 +22,8 @@ export interface RateLimiter {
   waitMs(buckets: readonly Bucket[], level: number): number;
   /** Undefined unless `waitMs` is 0. `waited`: it stood in a queue. */
   take(buckets: readonly Bucket[], level: number, waited: boolean): Slot | undefined;
+  /** One more call waits, beside others that wait for the same. */
+  joined(buckets: readonly Bucket[]): void;
   /** How long a call would wait at least, behind so many others of each bucket. */
   estimateMs(buckets: readonly Bucket[], ahead: (bucket: Bucket) => number): number;
   /** Lets nobody through for `ms`, in any process. A shorter pause never ends a longer one. */
@@ -107,6 +109,7 @@ export function createRateLimiter(clock: Clock): RateLimiter {
       for (const { window } of of) window.lease(own, Infinity, now, waited);
       return slots.open(of);
     },
+    joined() {},
     estimateMs: budgets.estimateMs,
     pause(buckets, ms) {
       const until = clock.monotonic() + ms;

@@ -205,6 +205,10 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       asker.grants.shift();
       return slots.open({ ...first, buckets }, first.lastAt);
     },
+    joined(buckets) {
+      const asker = askerOf(buckets);
+      if (count(asker).waiting > asker.grants.length) plan(Math.max(clock.monotonic(), asker.nextAskAt));
+    },
     estimateMs: budgets.estimateMs,
     pause(buckets, ms) {
       const untilMs = keeper.latest() + ms;

@@ -202,6 +202,7 @@ export function createTurns(
     wait(waiter, level, who) {
       const { buckets } = waiter;
       const line = lineOf(buckets);
+      const sooner = line.queue.size === 0 || level < levelOf(line);
       const place = line.queue.add(waiter, level, who);
       count(waiter, level, 1);
       for (const { key } of buckets) {
@@ -209,7 +210,9 @@ export function createTurns(
         crowd.lines.add(line);
         crowd.size++;
       }
-      look(line);
+      // One more of the kind that waits already changes nothing before the planned look.
+      if (sooner || !line.timer) look(line);
+      else limiter.joined(buckets);
       return place;
     },
     leave(place) {

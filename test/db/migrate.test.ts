@@ -1,4 +1,6 @@
+import { readdirSync } from 'node:fs';
 import { sql } from 'kysely';
+import { Migrator, type Migration } from 'kysely/migration';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import { isMigrated, lockId, migrate } from '../../src/db/migrate.ts';
@@ -6,7 +8,10 @@ import { ConfigurationError } from '../../src/errors.ts';
 import { startChild, type Child } from '../support/child.ts';
 import { databaseKinds, emptyPostgresUrl } from '../support/databases.ts';
 
-const all = ['0001_initial'];
+const folder = new URL('../../migrations/', import.meta.url);
+const all = readdirSync(folder)
+  .toSorted()
+  .map((file) => file.replace(/\.ts$/, ''));
 
 describe.each(databaseKinds)('a migrated %s database', (_kind, open) => {
   let database: Database;
@@ -67,6 +72,21 @@ describe('a migration of an empty PostgreSQL database', () => {
     expect(await migrate(database, (name) => logged.push(name))).toEqual({ applied: all });
     expect(logged).toEqual(all);
     expect(await isMigrated(database)).toBe(true);
+  });
+
+  it('brings the first release’s database up to date and keeps its rows', async () => {
+    const [first = ''] = all;
+    const migration = (await import(new URL(`${first}.ts`, folder).href)) as Migration;
+    const migrator = new Migrator({
+      db: database.db,
+      provider: { getMigrations: async () => ({ [first]: migration }) },
+    });
+    expect((await migrator.migrateToLatest()).error).toBeUndefined();
+    await sql`insert into connections (account_id, id, integration_id, status)
+      values ('acme', gen_random_uuid(), 'quickbooks', 'ACTIVE')`.execute(database.db);
+    expect(await migrate(database)).toEqual({ applied: all.slice(1) });
+    const rows = await database.db.selectFrom('connections').select(['account_id', 'status']).execute();
+    expect(rows).toEqual([{ account_id: 'acme', status: 'ACTIVE' }]);
   });
 
   it(

@@ -40,6 +40,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const news = new Map<string, News>();
   let queue: WaitingCalls = { waiting: () => ({ calls: 0, level: 0 }), room: () => {}, paused: () => {} };
   let exchanging: Promise<void> | undefined;
+  let exchangedAt = -Infinity;
   let failures = 0;
   let closed = false;
   let timer: { at: number; cancel: Cancel } | undefined;
@@ -124,6 +125,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       exchanging = exchange(asking);
       await exchanging;
       exchanging = undefined;
+      exchangedAt = clock.monotonic();
     }
     planNext();
   };
@@ -229,7 +231,8 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
         const own = newsOf(bucket);
         own.learnt.push({ remaining: one.remaining, leavesAtMs: nowMs + (one.resetMs ?? bucket.windowMs) });
         // Small differences are other processes' calls that we have not heard of: they can wait for the next exchange.
-        if (one.remaining === 0 || unknown * 10 > bucket.limit) due(own, clock.monotonic());
+        if (one.remaining === 0 || unknown * 10 > bucket.limit)
+          due(own, Math.max(clock.monotonic(), exchangedAt + horizonMs([bucket]) / 4));
       }
     },
     view: (buckets) => budgets.view(buckets, clock.now() - keeper.earliest()),

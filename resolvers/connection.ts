@@ -1,7 +1,6 @@
 import type { Connection as ConnectionModel } from '../src/connections/connection.ts';
 import { filtered } from './account.ts';
 import { badUserInput, requireScope, type Context } from './context.ts';
-import { within } from '../src/deadline.ts';
 import { emptyPage, pageRequest } from './pages.ts';
 import type { ConnectionResolvers, QueryResolvers } from './types.generated.ts';
 
@@ -14,6 +13,12 @@ export const Connection: ConnectionResolvers = {
   __resolveReference: ({ id }, { loaders }) => loaders.connection.load(id),
   account: ({ accountId }) => ({ id: accountId }),
   integration: ({ integrationId }) => ({ id: integrationId }),
+  /** What is stored, or a pause that the provider asked for: that one passes by itself and is stored nowhere. */
+  async problem(connection, _, { loaders, core }) {
+    if (connection.problem || connection.status !== 'ACTIVE') return connection.problem;
+    const budget = await loaders.rateLimit.load(connection);
+    return core.api.pauseProblem(connection, budget);
+  },
   async syncStatuses(connection, { resource }, { loaders }) {
     const statuses = await loaders.syncStatuses.load(connection);
     return resource == null ? statuses : statuses.filter((status) => status.resource === resource);
@@ -31,7 +36,7 @@ export const Connection: ConnectionResolvers = {
       estimatedWaitMs: Math.ceil(budget.estimatedWaitMs),
     };
   },
-  profile: (connection, _, { loaders }) => loaders.profile.load(connection),
+  profile: (connection, _, { loaders }) => loaders.profile(connection),
 
   async record(connection, { resource, externalId, maxAgeSeconds, maxWaitMs }, { loaders, core }) {
     const { records } = checkedResource(connection, resource, core);
@@ -41,11 +46,7 @@ export const Connection: ConnectionResolvers = {
     if (!records.idPattern.test(externalId))
       throw badUserInput('externalId: is not an id of this integration.');
     const key = { connectionId: connection.id, resource, externalId };
-    const snapshot = await within(
-      loaders.record.load({ connection, resource, externalId }),
-      maxWaitMs,
-      core.clock,
-    );
+    const snapshot = await loaders.record({ connection, resource, externalId }, { maxAgeSeconds, maxWaitMs });
     return snapshot && { ...key, snapshot };
   },
   records(connection, { resource, ...page }, { core }) {

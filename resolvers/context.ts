@@ -7,6 +7,7 @@ import type { Connections } from '../src/connections/connections.ts';
 import type { Tables } from '../src/db/tables.ts';
 import type { Identity } from '../src/identity.ts';
 import type { Catalog } from '../src/providers/catalog.ts';
+import type { RecordStore } from '../src/sync/records.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 
 /** What the resolvers work with; constructed once by `main`. */
@@ -15,10 +16,13 @@ export interface Core {
   catalog: Catalog;
   connections: Connections;
   api: ConnectionApi;
+  records: RecordStore;
   caller: Caller;
   clock: Clock;
   /** How long all attempts of a provider call made for a field may take together. */
   interactiveDeadlineMs: number;
+  /** How old a stored record may be where a query does not say; 0 asks the provider. */
+  recordMaxAgeSeconds: number;
 }
 
 /** One request, or one event of a subscription. */

@@ -14,7 +14,7 @@ export const ExternalRecord: ExternalRecordResolvers = {
     if (!provider?.resources.includes(resource) || !provider.records.idPattern.test(externalId)) return null;
     const key = { connectionId: connection.id, resource, externalId };
     if (!asksForMore(info)) return key;
-    const snapshot = await loaders.record.load({ connection, resource, externalId });
+    const snapshot = await loaders.record({ connection, resource, externalId });
     return snapshot && { ...key, snapshot };
   },
   id: ({ connectionId, resource, externalId }) => `${connectionId}/${resource}/${externalId}`,
@@ -22,8 +22,8 @@ export const ExternalRecord: ExternalRecordResolvers = {
   payload: ({ snapshot }) => snapshot?.payload ?? null,
   updatedAt: ({ snapshot }) => snapshot?.updatedAt ?? null,
   fetchedAt: ({ snapshot }) => snapshot?.fetchedAt ?? null,
-  deleted: () => false,
-  stale: () => false,
+  deleted: ({ snapshot }) => snapshot?.deleted ?? false,
+  stale: ({ snapshot }) => snapshot?.stale ?? false,
 };
 
 /** Whether `_entities` selects anything of the record that only the provider knows. Fragments that cannot be read count. */

@@ -2,18 +2,23 @@ import DataLoader from 'dataloader';
 import type { BudgetView } from '../src/calls/caller.ts';
 import type { Connection } from '../src/connections/connection.ts';
 import type { Page, PageRequest } from '../src/db/pages.ts';
-import { IntegrationError } from '../src/errors.ts';
 import { listEvents, type SyncEvent } from '../src/events/events.ts';
-import type { ExternalProfile, RecordSnapshot } from '../src/providers/provider.ts';
+import {
+  recordKey,
+  type KnownProfile,
+  type KnownRecord,
+  type ProfileRead,
+  type RecordKey,
+  type RecordsRead,
+} from '../src/sync/records.ts';
 import { listSyncStatuses, type SyncStatus } from '../src/sync/status.ts';
 import type { Core } from './context.ts';
+import { createLastKnown, readTogether, type Stale } from './liveReads.ts';
 
-/** `fetchedAt` is when the answer arrived here. */
-export interface FetchedRecord extends RecordSnapshot {
-  fetchedAt: Date;
-}
+export type FetchedRecord = Stale<KnownRecord>;
+export type FetchedProfile = Stale<KnownProfile>;
 
-interface RecordKey {
+interface RecordOf {
   connection: Connection;
   resource: string;
   externalId: string;
@@ -30,52 +35,76 @@ export interface Loaders {
   connections(): Promise<Connection[]>;
   syncStatuses: DataLoader<Connection, SyncStatus[], string>;
   events(request: PageRequest): DataLoader<Connection, Page<SyncEvent>, string>;
-  profile: DataLoader<Connection, ExternalProfile | null, string>;
-  /** Null where the provider has no such record. */
-  record: DataLoader<RecordKey, FetchedRecord | null, string>;
+  /** Live, else the last known one. Null where the provider has no identity call. */
+  profile(connection: Connection): Promise<FetchedProfile | null>;
+  /** Stored when young enough, else live, else the last known one. Null where the provider has no such record. */
+  record(of: RecordOf, patience?: RecordPatience): Promise<FetchedRecord | null>;
   rateLimit: DataLoader<Connection, BudgetView | undefined, string>;
 }
 
+export interface RecordPatience {
+  /** Default: the server's setting. */
+  maxAgeSeconds?: number | null | undefined;
+  /** Default: the interactive deadline. */
+  maxWaitMs?: number | null | undefined;
+}
+
 export function createLoaders(core: Core, accountId: string): Loaders {
-  const { db, api, catalog, connections, clock } = core;
+  const { db, api, catalog, connections, records, clock } = core;
   const byConnection = { cacheKeyFn: (connection: Connection) => connection.id };
   const patience = () => ({ deadlineAtMs: clock.now() + core.interactiveDeadlineMs });
   const eventLoaders = new Map<string, DataLoader<Connection, Page<SyncEvent>, string>>();
   let all: Promise<Connection[]> | undefined;
 
-  const records = async (keys: readonly RecordKey[]): Promise<(FetchedRecord | null | Error)[]> => {
-    const answers = new Map<string, FetchedRecord | null | Error>();
-    const groups = Map.groupBy(keys, (key) => JSON.stringify([key.connection.id, key.resource]));
-    await Promise.all(
-      [...groups.values()].flatMap((group) => {
-        const { connection, resource } = group[0]!;
-        const size = catalog.find(connection.integrationId)?.provider.records.batchSize ?? 1;
-        return chunks(group, size).map(async (chunk) => {
-          const found = await settle(
-            api.records(
-              connection,
-              resource,
-              chunk.map((key) => key.externalId),
-              patience(),
-            ),
-          );
-          const fetchedAt = new Date(clock.now());
-          for (const key of chunk) {
-            const snapshot = found instanceof Error ? found : found.get(key.externalId);
-            answers.set(
-              recordKey(key),
-              snapshot === undefined
-                ? null
-                : snapshot instanceof Error
-                  ? snapshot
-                  : { ...snapshot, fetchedAt },
-            );
-          }
-        });
+  const readRecords = async (chunk: readonly RecordOf[]): Promise<RecordsRead> => {
+    const { connection, resource } = chunk[0]!;
+    const askedIds = chunk.map((key) => key.externalId);
+    const found = await api.records(connection, resource, askedIds, patience());
+    return { connection, resource, askedIds, found, fetchedAt: new Date(clock.now()) };
+  };
+  const liveRecords = new DataLoader<RecordOf, Promise<FetchedRecord | null>, string>(
+    (keys) => {
+      const groups = Map.groupBy(keys, (key) => JSON.stringify([key.connection.id, key.resource]));
+      const requests = [...groups.values()].flatMap((group) =>
+        chunks(group, catalog.find(group[0]!.connection.integrationId)?.provider.records.batchSize ?? 1),
+      );
+      const reads = readTogether(requests, readRecords, records.keep);
+      const answers = new Map(requests.flatMap((chunk, i) => chunk.map((key) => [keyOf(key), reads[i]!])));
+      return Promise.resolve(
+        keys.map(async (key) => {
+          const { found, fetchedAt } = await answers.get(keyOf(key))!;
+          const snapshot = found.get(key.externalId);
+          return snapshot ? { ...snapshot, fetchedAt, deleted: false, stale: false } : null;
+        }),
+      );
+    },
+    { cacheKeyFn: keyOf },
+  );
+  const lastRecords = createLastKnown<RecordOf, KnownRecord>(clock, keyOf, (keys) =>
+    records.find(accountId, keys.map(storedKey)),
+  );
+
+  const readProfile = async (connection: Connection) => {
+    const profile = await api.profile(connection, patience());
+    return { connection, profile, fetchedAt: new Date(clock.now()) };
+  };
+  const liveProfiles = new DataLoader<Connection, Promise<FetchedProfile | null>, string>((of) => {
+    const reads = readTogether(of, readProfile, (answers) =>
+      records.keepProfiles(answers.filter((read): read is ProfileRead => read.profile !== null)),
+    );
+    return Promise.resolve(
+      reads.map(async (read) => {
+        const { profile, fetchedAt } = await read;
+        return profile && { ...profile, fetchedAt, stale: false };
       }),
     );
-    return keys.map((key) => answers.get(recordKey(key))!);
-  };
+  }, byConnection);
+  const lastProfiles = createLastKnown<Connection, KnownProfile>(clock, byConnection.cacheKeyFn, (of) =>
+    records.findProfiles(
+      accountId,
+      of.map((connection) => connection.id),
+    ),
+  );
 
   return {
     connection: new DataLoader(
@@ -102,23 +131,30 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       eventLoaders.set(key, loader);
       return loader;
     },
-    profile: new DataLoader<Connection, ExternalProfile | null, string>(
-      (of) => Promise.all(of.map((connection) => settle(api.profile(connection, patience())))),
-      byConnection,
-    ),
-    record: new DataLoader(records, { cacheKeyFn: recordKey }),
+    profile: (connection) => lastProfiles.orLive(connection, flat(liveProfiles.load(connection))),
+    async record(key, { maxAgeSeconds, maxWaitMs } = {}) {
+      const maxAgeMs = (maxAgeSeconds ?? core.recordMaxAgeSeconds) * 1_000;
+      if (maxAgeMs > 0) {
+        const stored = await lastRecords.find(key);
+        if (stored && clock.now() - stored.fetchedAt.getTime() <= maxAgeMs)
+          return { ...stored, stale: false };
+      }
+      return lastRecords.orLive(key, flat(liveRecords.load(key)), maxWaitMs);
+    },
     rateLimit: new DataLoader((of) => api.rateLimits(of), byConnection),
   };
 }
 
-const recordKey = (key: RecordKey) => JSON.stringify([key.connection.id, key.resource, key.externalId]);
+const storedKey = ({ connection, resource, externalId }: RecordOf): RecordKey => ({
+  connectionId: connection.id,
+  resource,
+  externalId,
+});
+const keyOf = (key: RecordOf) => recordKey(storedKey(key));
 
-/** An expected failure becomes the key's own error; a bug fails the whole batch, loudly. */
-function settle<T>(work: Promise<T>): Promise<T | IntegrationError> {
-  return work.catch((error: unknown) => {
-    if (error instanceof IntegrationError) return error;
-    throw error;
-  });
+/** A loader that answers a promise for each key lets each settle when it can, instead of all with the slowest. */
+async function flat<T>(nested: Promise<Promise<T>>): Promise<T> {
+  return nested;
 }
 
 function chunks<T>(list: readonly T[], size: number): T[][] {

@@ -119,8 +119,8 @@ export type Connection = {
   /** What is wrong at the moment and who must act. Null when nothing is. An `ACTIVE` connection can have one. */
   problem?: Maybe<IntegrationProblem>;
   /**
-   * Who we are connected to, asked from the provider now. Null when it cannot be asked (see `errors`), and where the
-   * provider has no call for it.
+   * Who we are connected to, asked from the provider now; what we last knew, marked `stale`, when it does not answer in
+   * time. Null when we know nothing or it refuses us (see `errors`), and where the provider has no call for it.
    */
   profile?: Maybe<ExternalProfile>;
   /** What is left of the provider's rate limit: the tightest of those that apply. Null when there is no limit. */
@@ -131,8 +131,9 @@ export type Connection = {
    */
   reauthorizeBy?: Maybe<Scalars['DateTime']['output']>;
   /**
-   * One record of the provider: our copy when it is fresh enough, else asked from the provider now. Null when the
-   * provider has none with this id, or cannot be asked while we have no copy (see `errors`).
+   * One record of the provider: our copy when it is fresh enough, else asked from the provider now, and our copy again,
+   * marked `stale`, when it does not answer in time. Null when the provider has none with this id; also when it cannot be
+   * asked while we have no copy, or when it refuses us (see `errors`).
    */
   record?: Maybe<ExternalRecord>;
   /** Our copies of the provider's records. Never asks the provider. */
@@ -247,10 +248,14 @@ export type DisconnectPayload = {
 /** The company, workspace or customer at the provider that a connection belongs to. */
 export type ExternalProfile = {
   __typename?: 'ExternalProfile';
+  /** When we last read it from the provider. */
+  fetchedAt?: Maybe<Scalars['DateTime']['output']>;
   /** Its id at the provider. */
   id: Scalars['ID']['output'];
   /** Its name at the provider: shows the person which company they connected. Null when it has none. */
   name?: Maybe<Scalars['String']['output']>;
+  /** True when the provider could not be asked, or not in time: this is what we last knew. */
+  stale: Scalars['Boolean']['output'];
   /** Its page at the provider. Null when there is none. */
   url?: Maybe<Scalars['String']['output']>;
 };
@@ -955,8 +960,8 @@ export type ResolversTypes = {
   DisconnectInput: DisconnectInput;
   DisconnectPayload: ResolverTypeWrapper<Omit<DisconnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversTypes['Connection']>, problem?: Maybe<ResolversTypes['IntegrationProblem']> }>;
   ExternalProfile: ResolverTypeWrapper<ExternalProfile>;
-  ExternalRecord: ResolverTypeWrapper<ExternalRecordModel>;
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
+  ExternalRecord: ResolverTypeWrapper<ExternalRecordModel>;
   ExternalRecordPage: ResolverTypeWrapper<Omit<ExternalRecordPage, 'nodes'> & { nodes: Array<ResolversTypes['ExternalRecord']> }>;
   Integration: ResolverTypeWrapper<IntegrationModel>;
   IntegrationAuth: IntegrationAuth;
@@ -1006,8 +1011,8 @@ export type ResolversParentTypes = {
   DisconnectInput: DisconnectInput;
   DisconnectPayload: Omit<DisconnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversParentTypes['Connection']>, problem?: Maybe<ResolversParentTypes['IntegrationProblem']> };
   ExternalProfile: ExternalProfile;
-  ExternalRecord: ExternalRecordModel;
   Boolean: Scalars['Boolean']['output'];
+  ExternalRecord: ExternalRecordModel;
   ExternalRecordPage: Omit<ExternalRecordPage, 'nodes'> & { nodes: Array<ResolversParentTypes['ExternalRecord']> };
   Integration: IntegrationModel;
   IntegrationProblem: IntegrationProblemModel;
@@ -1085,8 +1090,10 @@ export type DisconnectPayloadResolvers<ContextType = Context, ParentType extends
 };
 
 export type ExternalProfileResolvers<ContextType = Context, ParentType extends ResolversParentTypes['ExternalProfile'] = ResolversParentTypes['ExternalProfile']> = {
+  fetchedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   name?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  stale?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
   url?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 

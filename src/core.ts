@@ -16,6 +16,7 @@ import { createRevocations } from './oauth/revocations.ts';
 import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
 import { createTokens } from './oauth/tokens.ts';
 import type { Catalog } from './providers/catalog.ts';
+import { createRecordStore } from './sync/records.ts';
 
 /** Where this installation is seen from outside. A port that the operating system chose is known only once it listens. */
 export interface Addresses {
@@ -32,6 +33,7 @@ export function createCore(deps: {
   masterKeys: MasterKeys;
   addresses: Addresses;
   interactiveDeadlineMs: number;
+  recordMaxAgeSeconds: number;
   clock: Clock;
   log: Log;
   metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended'>;
@@ -70,9 +72,11 @@ export function createCore(deps: {
     catalog,
     connections,
     api,
+    records: createRecordStore({ db, log }),
     caller,
     clock,
     interactiveDeadlineMs,
+    recordMaxAgeSeconds: deps.recordMaxAgeSeconds,
     work: () => revocations.work(),
   };
 }

@@ -92,6 +92,7 @@ async function start(config: Config, log: Log): Promise<void> {
     masterKeys,
     addresses,
     interactiveDeadlineMs: config.interactiveDeadlineMs,
+    recordMaxAgeSeconds: config.recordMaxAgeSeconds,
     clock,
     log,
     metrics,

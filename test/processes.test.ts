@@ -123,6 +123,39 @@ describe('processes that share a database', () => {
       expect(printed).not.toContain(new URL(location).searchParams.get(name));
   });
 
+  it('all stay away when the provider told one of them to, say so, and come back', async () => {
+    const [one, other] = await start(2);
+    const { data } = await one!.graphql(connect);
+    await callback(one!, await consent(data.connect.authorizationUrl as string));
+    await admin('faults', {
+      status: 429,
+      headers: { 'retry-after': '6' },
+      match: { pathContains: '/customer/' },
+    });
+    const read = (product: Product) =>
+      product.graphql('{ connections { record(resource: "Customer", externalId: "1") { externalId } } }');
+    const told = await read(one!);
+    expect(told.errors?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', retryAfterSeconds: 6 });
+    const before = (await requests('/company/')).length;
+    const asked = await read(other!);
+    expect(asked.errors?.[0]?.extensions.code).toBe('RATE_LIMITED');
+    expect(asked.errors?.[0]?.extensions.retryAfterSeconds).toBeGreaterThan(4);
+    const shown = await other!.graphql(
+      '{ connections { problem { code retryAfterSeconds } rateLimit { remaining pausedUntil } } }',
+    );
+    expect(shown.data.connections).toMatchObject([
+      {
+        problem: { code: 'RATE_LIMITED' },
+        rateLimit: { remaining: 0, pausedUntil: expect.any(String) as string },
+      },
+    ]);
+    expect((await requests('/company/')).length).toBe(before);
+    await systemClock.sleep(
+      Date.parse(shown.data.connections[0].rateLimit.pausedUntil as string) - Date.now() + 50,
+    );
+    for (const product of [one!, other!]) expect((await read(product)).errors).toBeUndefined();
+  });
+
   it('store no token and no state in the clear', async () => {
     const [product] = await start(1);
     const { data } = await product!.graphql(connect);

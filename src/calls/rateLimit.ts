@@ -189,19 +189,20 @@ export function createBudgets(now: () => number) {
     },
     view(buckets: readonly Bucket[], toWallMs: number): BudgetView | undefined {
       const at = now();
+      const budgets = of(buckets).filter(({ bucket }) => bucket.windowMs > 0);
+      const pausedUntil = Math.max(-Infinity, ...budgets.map(({ window }) => window.pausedUntil()));
+      const paused = pausedUntil > at;
       let tightest: BudgetView | undefined;
-      for (const { bucket, window } of of(buckets)) {
-        const { limit, windowMs } = bucket;
-        const paused = window.pausedUntil() > at;
-        const remaining = paused ? 0 : Math.max(0, limit - window.used(at));
-        if (windowMs === 0 || (tightest && tightest.remaining <= remaining)) continue;
+      for (const { bucket, window } of budgets) {
+        const remaining = paused ? 0 : Math.max(0, bucket.limit - window.used(at));
+        if (tightest && tightest.remaining <= remaining) continue;
         const emptyAt = window.emptyAt(at);
         tightest = {
-          limit,
-          windowMs,
+          limit: bucket.limit,
+          windowMs: bucket.windowMs,
           remaining,
           resetsAtMs: emptyAt === undefined ? undefined : emptyAt + toWallMs,
-          pausedUntilMs: paused ? window.pausedUntil() + toWallMs : undefined,
+          pausedUntilMs: paused ? pausedUntil + toWallMs : undefined,
         };
       }
       return tightest;

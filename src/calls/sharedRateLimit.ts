@@ -157,6 +157,8 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       if (failures++ === 0) onTrouble(error);
     }
     for (const asker of served) queue.room(asker.buckets);
+    // Somebody else was told to stay away, which we learn only now.
+    if (asking.some(({ buckets }) => budgets.pausedMs(buckets) > 0)) queue.paused();
   };
   const planNext = () => {
     const holding = [...askers.values()].filter(({ grants }) => grants.length > 0);

@@ -1,7 +1,7 @@
 import type { BudgetView, Caller } from '../calls/caller.ts';
 import type { HttpResponse } from '../calls/http.ts';
 import type { Clock } from '../clock.ts';
-import { fail, IntegrationError } from '../errors.ts';
+import { fail, IntegrationError, problem, type IntegrationProblem } from '../errors.ts';
 import type { AccessToken, Tokens } from '../oauth/tokens.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import type { ExternalProfile, ProviderRequest, RecordSnapshot, Target } from '../providers/provider.ts';
@@ -27,6 +27,8 @@ export interface ConnectionApi {
   ): Promise<Map<string, RecordSnapshot>>;
   /** For each the tightest limit that applies, other processes' calls included; undefined for who cannot call. One statement at most. */
   rateLimits(connections: readonly Connection[]): Promise<(BudgetView | undefined)[]>;
+  /** RATE_LIMITED while the provider has asked us to stay away from this connection's account. */
+  pauseProblem(connection: Connection, budget: BudgetView | undefined): IntegrationProblem | null;
 }
 
 export interface Patience {
@@ -159,6 +161,15 @@ export function createConnectionApi(deps: {
       });
       await caller.refreshBudgets(buckets.flat());
       return buckets.map((own) => caller.budget(own));
+    },
+
+    pauseProblem(connection, budget) {
+      const now = clock.now();
+      if (budget?.pausedUntilMs === undefined || budget.pausedUntilMs <= now) return null;
+      const name = catalog.find(connection.integrationId)?.provider.name ?? connection.integrationId;
+      return problem('RATE_LIMITED', `${name} asked us to wait.`, new Date(now), {
+        retryAfterSeconds: Math.ceil((budget.pausedUntilMs - now) / 1_000),
+      });
     },
   };
 }

@@ -21,14 +21,15 @@ export type SyncState = 'IDLE' | 'RUNNING' | 'BACKFILLING' | 'RATE_LIMITED' | 'F
 /** `occurredAt` is a string in the column: JSON has no dates. */
 export type StoredProblem = Omit<IntegrationProblem, 'occurredAt'> & { occurredAt: string };
 type ProblemColumn = JSONColumnType<StoredProblem | null, string | null, string | null>;
+type GeneratedTime = ColumnType<Date, Date | undefined, Date>;
+/** `database.ts` reads `bigint` as a number on both backends. */
+type BigIntColumn = ColumnType<number, number | bigint, number | bigint>;
+
 export interface StoredProfile {
   id: string;
   name: string | null;
   url: string | null;
 }
-type GeneratedTime = ColumnType<Date, Date | undefined, Date>;
-/** `database.ts` reads `bigint` as a number on both backends. */
-type BigIntColumn = ColumnType<number, number | bigint, number | bigint>;
 
 interface ConnectionsTable {
   account_id: string;

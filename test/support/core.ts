@@ -68,6 +68,8 @@ export async function openCore(
   open: OpenTestDatabase,
   settings: {
     requestTimeoutMs?: number;
+    interactiveDeadlineMs?: number;
+    recordMaxAgeSeconds?: number;
     encryptionKeys?: string;
     poolSize?: number;
     /** More integrations that are QuickBooks under another id: an account has one live connection to each. */
@@ -113,7 +115,8 @@ export async function openCore(
     ),
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
     addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
-    interactiveDeadlineMs: 5_000,
+    interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
+    recordMaxAgeSeconds: settings.recordMaxAgeSeconds ?? 0,
     clock,
     log,
   });

@@ -1,0 +1,16 @@
+import type { Report } from './report.ts';
+
+export interface Bench {
+  name: string;
+  title: string;
+  usesDatabase: boolean;
+  run(options: BenchOptions): Promise<void>;
+}
+
+export interface BenchOptions {
+  /** Of runs that go by the clock. */
+  seconds: number;
+  /** A migrated database; empty unless the bench uses one. */
+  databaseUrl: string;
+  report: Report;
+}

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { openDatabase } from '../../src/db/database.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import startPostgresServer from '../support/postgresServer.ts';
+
+/** A migrated database that nobody else uses, on the server that `DATABASE_URL` names or on one of our own. */
+export async function openBenchDatabase(): Promise<{ url: string; close(): Promise<void> }> {
+  const { DATABASE_URL } = process.env;
+  let serverUrl = DATABASE_URL ?? '';
+  const stop =
+    DATABASE_URL === undefined
+      ? await startPostgresServer({
+          provide: (_name: string, value: string) => (serverUrl = value),
+        } as unknown as TestProject)
+      : () => Promise.resolve();
+  const name = `bench_${randomUUID().replaceAll('-', '')}`;
+  await onServer(serverUrl, `create database ${name}`);
+  const own = new URL(serverUrl);
+  own.pathname = `/${name}`;
+  const database = await openDatabase({ databaseUrl: own.href, dataDir: '', poolSize: 1 });
+  await migrate(database);
+  await database.close();
+  return {
+    url: own.href,
+    async close() {
+      await onServer(serverUrl, `drop database if exists ${name} with (force)`);
+      await stop();
+    },
+  };
+}
+
+async function onServer(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}

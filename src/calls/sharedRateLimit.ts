@@ -106,7 +106,16 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const plan = (at: number) => {
     if (closed || exchanging || (timer && timer.at <= at)) return;
     timer?.cancel();
-    timer = { at, cancel: clock.timer(Math.max(0, at - clock.monotonic()), () => void run()) };
+    const waitMs = at - clock.monotonic();
+    if (waitMs > 0) timer = { at, cancel: clock.timer(waitMs, () => void run()) };
+    else {
+      // Once all that wait by now have been counted.
+      let cancelled = false;
+      timer = { at, cancel: () => void (cancelled = true) };
+      queueMicrotask(() => {
+        if (!cancelled) void run();
+      });
+    }
   };
   const run = async (): Promise<void> => {
     timer?.cancel();

@@ -37,7 +37,7 @@ export const idleKeys: Bench = {
 /** The heap is what has come since the start. */
 export async function useOnce({ side }: { side: (typeof sides)[number] }) {
   const { use, size } = side === 'ours' ? ours() : flexible();
-  for (let i = 0; i < 20_000; i++) await use('warm');
+  for (let i = 0; i < 20_000; i++) await use(`warm ${i % 500}`);
   const heap = () => {
     gc!();
     return process.memoryUsage().heapUsed;

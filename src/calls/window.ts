@@ -65,7 +65,7 @@ const clockDrift = 2e-4;
 const burstShare = 0.25;
 /** What a late timer may make up for. */
 const catchUpMs = 20;
-/** Of a larger limit, calls that arrive close together are remembered as one entry, at the time of the last. */
+/** Of a larger limit, calls that arrive in the same part of the window are one entry, at the time of the last. */
 const mostEntries = 128;
 
 export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: WindowState): Window {
@@ -83,12 +83,14 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
   let aheadMs = state?.aheadMs ?? 0;
   let pausedMs = state?.pausedMs ?? -Infinity;
 
+  // Fixed, for an entry that moved along with its calls would take in all of a steady stream.
+  const grain = (atMs: number) => Math.floor((atMs * mostEntries) / windowMs);
   const count = (atMs: number, calls: number) => {
     if (windowMs === 0 || calls <= 0) return;
     arrived += calls;
     let at = times.length;
     while (at > head && times[at - 1]! > atMs) at--;
-    if (times.length - head >= mostEntries && at > head && atMs - times[at - 1]! < windowMs / mostEntries) {
+    if (times.length - head >= mostEntries && at > head && grain(atMs) === grain(times[at - 1]!)) {
       // The entry moves to the later time, which still stands before the next.
       times[at - 1] = atMs;
       counts[at - 1]! += calls;

@@ -38,9 +38,13 @@ export const accuracy: Bench = {
   async run({ seconds, databaseUrl, report }) {
     const provider = await startProvider();
     const seen = new Map<SideName, Record<string, Seen>>();
+    const statements = new Map<SideName, number>();
     try {
-      for (const { name, processes } of sides)
-        seen.set(name, await drive(provider, name, processes, seconds, databaseUrl));
+      for (const { name, processes } of sides) {
+        const driven = await drive(provider, name, processes, seconds, databaseUrl);
+        seen.set(name, driven.seen);
+        statements.set(name, driven.statements);
+      }
     } finally {
       provider.stop();
     }
@@ -55,6 +59,12 @@ export const accuracy: Bench = {
               ...{ value: seen.get(name)![key]![member], unit, goal },
               reference: { name: reference.name, value: seen.get(reference.name)![key]![member] },
             });
+      for (const reference of references.filter(() => many > 1))
+        report({
+          metric: `both, ${many} processes: statements for 1,000 calls`,
+          ...{ value: statements.get(name)!, unit: 'statements' },
+          reference: { name: reference.name, value: statements.get(reference.name)! },
+        });
     }
   },
 };
@@ -75,13 +85,17 @@ async function drive(
   processes: number,
   seconds: number,
   databaseUrl: string,
-): Promise<Record<string, Seen>> {
+): Promise<{ seen: Record<string, Seen>; statements: number }> {
   await provider.arrivals();
   const startAtMs = Date.now() + 1_500;
   const load = { side, url: provider.url, times: 10 / processes, startAtMs, seconds, databaseUrl };
-  await Promise.all(Array.from({ length: processes }, () => inOwnProcess(loadFile, overload, load)));
+  const loads = await Promise.all(
+    Array.from({ length: processes }, () => inOwnProcess(loadFile, overload, load)),
+  );
   const arrivals = await provider.arrivals();
-  return Object.fromEntries(
+  const total = Object.values(arrivals).reduce((sum, { length }) => sum + length, 0);
+  const statements = loads.reduce((sum, one) => sum + one.statements, 0) / (total / 1_000);
+  const seen = Object.fromEntries(
     limits.map(({ key, limit, windowMs }) => {
       const times = (arrivals[`/${encodeURIComponent(key)}`] ?? []).toSorted((a, b) => a - b);
       const { worst, over } = judgeWindows(times, limit, windowMs);
@@ -90,4 +104,5 @@ async function drive(
       return [key, { windowsOver: over, worstWindow: worst, use: (counted / allowed) * 100 }];
     }),
   );
+  return { seen, statements };
 }

@@ -1,17 +1,13 @@
-import Bottleneck from 'bottleneck';
-import pg from 'pg';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
-import { createBudgetRows } from '../../src/calls/budgetRows.ts';
 import { createCaller } from '../../src/calls/caller.ts';
 import { createRateLimiter } from '../../src/calls/rateLimit.ts';
-import { createSharedRateLimiter } from '../../src/calls/sharedRateLimit.ts';
 import { systemClock as clock } from '../../src/clock.ts';
-import { openDatabase } from '../../src/db/database.ts';
 import type { Bench } from './benchmark.ts';
 import { instant } from './instant.ts';
 import { inOwnProcess } from './process.ts';
 import { alternate, type Side } from './rounds.ts';
-import { flexiblePostgres, flexibleTable } from './sides.ts';
+import { openFlexible, openReservoir } from './references.ts';
+import { openSharedLimiter } from './sides.ts';
 import { createLazyBuckets } from './tokenBucket.ts';
 
 const keys = Array.from({ length: 1_000 }, (_, i) => `key ${i}`);
@@ -76,8 +72,8 @@ export async function inMemory() {
     },
     bottleneck() {
       const limiters = bottlenecks();
-      return timed(100, async () => {
-        for (let i = 0; i < 100; i++) await limiters[i]!.schedule(nothing);
+      return timed(50, async () => {
+        for (let i = 0; i < 50; i++) await limiters[i]!.schedule(nothing);
       });
     },
     bottleneckAtOnce() {
@@ -92,18 +88,16 @@ export async function inMemory() {
 /** What one call costs when thousands want to go, and what it waits when it is the only one. */
 export async function onPostgres({ databaseUrl }: { databaseUrl: string }) {
   const calls = 10_000;
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 });
-  await flexibleTable(pool);
-  let statements = 0;
-  const { db } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 4, onQuery: () => statements++ });
+  const flexibleOn = openFlexible(databaseUrl);
+  const sharedOn = await openSharedLimiter(databaseUrl);
   let round = 0;
 
-  const measure = async (acquireOne: (key: string) => Promise<unknown>) => {
-    const before = statements;
+  const measure = async (statements: () => number, acquireOne: (key: string) => Promise<unknown>) => {
+    const before = statements();
     const { us } = await timed(calls, () =>
       Promise.all(Array.from({ length: calls }, (_, i) => acquireOne(keys[i % keys.length]!))),
     );
-    const perThousand = ((statements - before) / calls) * 1_000;
+    const perThousand = ((statements() - before) / calls) * 1_000;
     const { us: aloneUs } = await timed(50, async () => {
       for (let i = 0; i < 50; i++) await acquireOne(`alone ${i}`);
     });
@@ -114,43 +108,26 @@ export async function onPostgres({ databaseUrl }: { databaseUrl: string }) {
   };
   const ours: Side<keyof Awaited<ReturnType<typeof measure>>> = async () => {
     const prefix = `round ${round++}`;
-    const limiter = createSharedRateLimiter({ clock, rows: createBudgetRows(db), longestCallMs: 6_000 });
+    const limiter = sharedOn.open();
     const caller = createCaller({
       ...{ clock, limiter, attempt: instant.attempt, requestTimeoutMs: 5_000 },
       retry: { baseMs: 100, capMs: 1_000, attempts: 3 },
       queue: { perBucket: 100_000, total: 100_000 },
     });
-    const figures = await measure((key) =>
+    const figures = await measure(sharedOn.statements, (key) =>
       caller.call(instant.call([{ key: `${prefix} ${key}`, limit, windowMs }], key)),
     );
     await limiter.close();
     return figures;
   };
   const flexible: typeof ours = () => {
-    const counted: { query: pg.Pool['query'] } = Object.create(pool) as pg.Pool;
-    const query = pool.query.bind(pool) as (...args: unknown[]) => unknown;
-    counted.query = ((...args: unknown[]) => {
-      statements++;
-      return query(...args);
-    }) as pg.Pool['query'];
-    const limiter = flexiblePostgres(counted, {
-      keyPrefix: `round ${round++}`,
-      ...{ points: limit, duration: windowMs / 1_000 },
-    });
-    return measure((key) => limiter.consume(key));
+    const limiter = flexibleOn.open(`round ${round++}`, { limit, windowMs });
+    return measure(flexibleOn.statements, (key) => limiter.consume(key));
   };
   return alternate({ ours, flexible }, { rounds: 5 });
 }
 
-const bottlenecks = () =>
-  keys.map(
-    () =>
-      new Bottleneck({
-        reservoir: limit,
-        reservoirRefreshAmount: limit,
-        reservoirRefreshInterval: windowMs,
-      }),
-  );
+const bottlenecks = () => keys.map(() => openReservoir(limit, windowMs));
 const nothing = () => Promise.resolve();
 
 async function timed(calls: number, work: () => unknown): Promise<{ us: number }> {

@@ -28,7 +28,8 @@ DATABASE_URL names a PostgreSQL server on which databases may be created; withou
 ${benches.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
 `;
 
-async function main(): Promise<void> {
+/** @throws what to tell the person, as the message */
+function readOptions() {
   const { values } = parseArgs({
     options: {
       only: { type: 'string', multiple: true, default: [] },
@@ -37,7 +38,6 @@ async function main(): Promise<void> {
       help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) return void process.stdout.write(usage);
   const seconds = Number(values.seconds);
   if (!(seconds >= 1)) throw new Error('--seconds wants a number of 1 or more');
   const unknown = values.only.filter((only) => !benches.some(({ name }) => name === only));
@@ -46,21 +46,24 @@ async function main(): Promise<void> {
       `no bench ${unknown.join(', ')}: there are ${benches.map(({ name }) => name).join(', ')}`,
     );
   const chosen = benches.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
+  return { ...values, seconds, chosen };
+}
 
+async function run({ chosen, seconds, json }: ReturnType<typeof readOptions>): Promise<void> {
   const needsDatabase = chosen.some(({ usesDatabase }) => usesDatabase);
   const database = needsDatabase ? await openBenchDatabase() : undefined;
   const rows: Row[] = [];
   try {
-    for (const { name, title, run } of chosen) {
+    for (const { name, title, run: measure } of chosen) {
       const startedAt = performance.now();
       process.stderr.write(`${name}: ${title} `);
-      await run({
+      await measure({
         seconds,
         databaseUrl: database?.url ?? '',
         report(figure) {
           const row = { bench: name, ...figure };
           rows.push(row);
-          if (values.json) process.stdout.write(`${asJson(row)}\n`);
+          if (json) process.stdout.write(`${asJson(row)}\n`);
         },
       });
       process.stderr.write(`(${((performance.now() - startedAt) / 1_000).toFixed(0)} s)\n`);
@@ -68,11 +71,22 @@ async function main(): Promise<void> {
   } finally {
     await database?.close();
   }
-  if (!values.json) process.stdout.write(`${asTable(rows)}\n`);
+  if (!json) process.stdout.write(`${asTable(rows)}\n`);
 }
 
+let options;
 try {
-  await main();
+  options = readOptions();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n\n${usage}`);
+  process.exit(1);
+}
+if (options.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+try {
+  await run(options);
   process.exit(0);
 } catch (error) {
   process.stderr.write(`\n${error instanceof Error ? error.stack : String(error)}\n`);

@@ -10,7 +10,7 @@ const deep = 3_000;
 const others = 1_000;
 const fairMs = (others / bucket.limit) * bucket.windowMs;
 const rounds = 5;
-const patienceMs = 3 * fairMs;
+const patienceMs = 2.5 * fairMs;
 
 export const fairness: Bench = {
   name: 'fairness',

@@ -41,5 +41,5 @@ export async function overload({ side: name, url, times, startAtMs, seconds, dat
     }
     await clock.sleep(5);
   }
-  return { asked };
+  return { statements: side.statements?.() ?? 0 };
 }

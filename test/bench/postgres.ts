@@ -5,6 +5,9 @@ import { openDatabase } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import startPostgresServer from '../support/postgresServer.ts';
 
+/** Of rate-limiter-flexible. */
+export const flexibleTable = 'flexible';
+
 /** A migrated database that nobody else uses, on the server that `DATABASE_URL` names or on one of our own. */
 export async function openBenchDatabase(): Promise<{ url: string; close(): Promise<void> }> {
   const { DATABASE_URL } = process.env;
@@ -22,6 +25,11 @@ export async function openBenchDatabase(): Promise<{ url: string; close(): Promi
   const database = await openDatabase({ databaseUrl: own.href, dataDir: '', poolSize: 1 });
   await migrate(database);
   await database.close();
+  // Its own way of making it fails where several processes start together.
+  await onServer(
+    own.href,
+    `create table ${flexibleTable} (key varchar(255) primary key, points integer not null default 0, expire bigint)`,
+  );
   return {
     url: own.href,
     async close() {

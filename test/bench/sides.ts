@@ -1,7 +1,3 @@
-import Bottleneck from 'bottleneck';
-import pThrottle from 'p-throttle';
-import pg from 'pg';
-import { RateLimiterMemory, RateLimiterPostgres, RateLimiterQueue } from 'rate-limiter-flexible';
 import { Agent, request } from 'undici';
 import type { Attempt } from '../../src/calls/attempt.ts';
 import { createBudgetRows } from '../../src/calls/budgetRows.ts';
@@ -10,13 +6,15 @@ import { createRateLimiter, type RateLimiter } from '../../src/calls/rateLimit.t
 import { createSharedRateLimiter } from '../../src/calls/sharedRateLimit.ts';
 import { systemClock as clock } from '../../src/clock.ts';
 import { openDatabase } from '../../src/db/database.ts';
-import { createTokenBucket } from './tokenBucket.ts';
+import { openReference, poolSize, type ReferenceName } from './references.ts';
 
 /** One way to hold calls back to a limit. */
 export interface Side {
   ask(asked: Asked): void;
   /** Calls that it knows of and that have not begun. */
   waiting(): number;
+  /** That it has sent to its database. */
+  statements?(): number;
 }
 
 export interface Asked {
@@ -32,72 +30,27 @@ export interface Asked {
 /** Begins at once what its limit lets through. */
 export type Send = (id: string) => Promise<void>;
 
-export const sideNames = [
-  'ours',
-  'ours, shared',
-  'token bucket',
-  'rate-limiter-flexible',
-  'rate-limiter-flexible, PostgreSQL',
-  'p-throttle',
-  'bottleneck',
-  'bottleneck, minTime',
-] as const;
-export type SideName = (typeof sideNames)[number];
+export type SideName = 'ours' | 'ours, shared' | ReferenceName;
 
 /**
  * @param send without it, HTTP over kept lines without pipelining, for all sides alike
  * @param databaseUrl for those that share their budget with other processes
  */
 export async function openSide(name: SideName, send?: Send, databaseUrl?: string): Promise<Side> {
-  const sending = send ?? http();
-  switch (name) {
-    case 'ours':
-      return ours(createRateLimiter(clock), send);
-    case 'ours, shared':
-      return ours(await sharedLimiter(databaseUrl!), send);
-    case 'token bucket':
-      return byBucket((bucket) => {
-        const { take, waiting } = createTokenBucket(bucket.limit, bucket.windowMs);
-        return { ask: ({ id }) => take(() => void sending(id)), waiting };
-      });
-    case 'rate-limiter-flexible':
-      return byBucket(({ limit, windowMs }) =>
-        queued(new RateLimiterMemory({ points: limit, duration: windowMs / 1_000 }), sending),
-      );
-    case 'rate-limiter-flexible, PostgreSQL': {
-      const pool = new pg.Pool({ connectionString: databaseUrl!, max: 4 });
-      await flexibleTable(pool);
-      return byBucket(({ key, limit, windowMs }) => {
-        const duration = windowMs / 1_000;
-        return queued(flexiblePostgres(pool, { keyPrefix: key, points: limit, duration }), sending);
-      });
-    }
-    case 'p-throttle':
-      return byBucket(({ limit, windowMs }) => {
-        const throttled = pThrottle({ limit, interval: windowMs, strict: true })(sending);
-        return { ask: ({ id }) => void throttled(id), waiting: () => throttled.queueSize };
-      });
-    case 'bottleneck':
-      return byBucket(({ limit, windowMs }) =>
-        ofBottleneck(
-          new Bottleneck({
-            reservoir: limit,
-            reservoirRefreshAmount: limit,
-            reservoirRefreshInterval: windowMs,
-          }),
-          sending,
-        ),
-      );
-    case 'bottleneck, minTime':
-      return byBucket(({ limit, windowMs }) =>
-        ofBottleneck(new Bottleneck({ minTime: windowMs / limit }), sending),
-      );
+  if (name === 'ours') return ours(createRateLimiter(clock), send);
+  if (name === 'ours, shared') {
+    const { open, statements } = await openSharedLimiter(databaseUrl!);
+    return { ...ours(open(), send), statements };
   }
+  return openReference(name, send ?? http(), databaseUrl!);
 }
 
-async function sharedLimiter(databaseUrl: string): Promise<RateLimiter> {
-  const { db } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 4 });
-  return createSharedRateLimiter({ clock, rows: createBudgetRows(db), longestCallMs: 6_000 });
+/** Each with a pool of its own, as each process has one. */
+export async function openSharedLimiter(databaseUrl: string) {
+  let statements = 0;
+  const { db } = await openDatabase({ databaseUrl, dataDir: '', poolSize, onQuery: () => statements++ });
+  const open = () => createSharedRateLimiter({ clock, rows: createBudgetRows(db), longestCallMs: 6_000 });
+  return { open, statements: () => statements };
 }
 
 function ours(limiter: RateLimiter, send: Send | undefined): Side {
@@ -137,58 +90,6 @@ function ours(limiter: RateLimiter, send: Send | undefined): Side {
     },
     waiting: () => [...caller.queueDepth()].reduce((sum, { waiting }) => sum + waiting, 0),
   };
-}
-
-function byBucket(open: (bucket: Bucket) => Side): Side {
-  const sides = new Map<string, Side>();
-  return {
-    ask(asked) {
-      let side = sides.get(asked.bucket.key);
-      if (!side) sides.set(asked.bucket.key, (side = open(asked.bucket)));
-      side.ask(asked);
-    },
-    waiting: () => [...sides.values()].reduce((sum, side) => sum + side.waiting(), 0),
-  };
-}
-
-function queued(limiter: RateLimiterMemory | RateLimiterPostgres, send: Send): Side {
-  const queue = new RateLimiterQueue(limiter);
-  let waiting = 0;
-  return {
-    ask({ id }) {
-      waiting++;
-      void queue.removeTokens(1).then(() => {
-        waiting--;
-        return send(id);
-      });
-    },
-    waiting: () => waiting,
-  };
-}
-
-function ofBottleneck(limiter: Bottleneck, send: Send): Side {
-  return {
-    ask: ({ id, priority }) =>
-      void limiter.schedule({ priority: priority === 'interactive' ? 0 : 9 }, () => send(id)),
-    waiting: () => limiter.queued(),
-  };
-}
-
-/** Its own way of making the table fails where two processes start together. */
-export async function flexibleTable(pool: pg.Pool): Promise<void> {
-  await pool.query(
-    'create table if not exists flexible (key varchar(255) primary key, points integer not null default 0, expire bigint)',
-  );
-}
-
-export function flexiblePostgres(
-  pool: { query: pg.Pool['query'] },
-  limits: { keyPrefix: string; points: number; duration: number },
-): RateLimiterPostgres {
-  return new RateLimiterPostgres({
-    ...{ storeClient: pool, storeType: 'pool', tableName: 'flexible', tableCreated: true },
-    ...{ clearExpiredByTimeout: false, ...limits },
-  });
 }
 
 function http(): Send {

@@ -1,179 +1,271 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRateLimiter, type Bucket } from '../../src/calls/rateLimit.ts';
-import { createTurns } from '../../src/calls/turns.ts';
+import { createRateLimiter } from '../../src/calls/rateLimit.ts';
+import type { Bucket } from '../../src/calls/window.ts';
 import { manualClock } from '../support/manualClock.ts';
+import { openTurns, stand, worstWindow } from './standing.ts';
 
+const interactive = 0;
+const bulk = 3;
 const second: Bucket = { key: 'second', limit: 10, windowMs: 1_000 };
 const minute: Bucket = { key: 'minute', limit: 50, windowMs: 60_000 };
-const never = new AbortController().signal;
-/** Of a breaker that is closed. */
-const free = { refusal: () => undefined, enter: () => undefined };
-const open = { perBucket: 100_000, total: 100_000 };
 
-/** The most calls in any window of `windowMs`, wherever it starts. */
-function worstWindow(times: readonly number[], windowMs: number): number {
-  let worst = 0;
-  for (let first = 0, last = 0; last < times.length; last++) {
-    while (times[last]! - times[first]! >= windowMs) first++;
-    worst = Math.max(worst, last - first + 1);
-  }
-  return worst;
-}
+const open = () => {
+  const clock = manualClock();
+  const limiter = createRateLimiter(clock);
+  /** Takes as many as may go now; each has arrived at once. */
+  const takeAll = (buckets: readonly Bucket[], level = interactive) => {
+    let taken = 0;
+    for (let slot = limiter.take(buckets, level, false); slot; slot = limiter.take(buckets, level, false)) {
+      slot.ended();
+      taken++;
+    }
+    return taken;
+  };
+  return { clock, limiter, takeAll };
+};
 
-describe('the rate limiter', () => {
-  it('lets the limit through at once, and the next one when the first has left the window', () => {
-    const clock = manualClock();
-    const limiter = createRateLimiter(clock);
-    for (let i = 0; i < 10; i++) expect(limiter.take([second])).toBe(0);
-    expect(limiter.take([second])).toBeGreaterThan(1_000);
-    expect(limiter.take([second])).toBeLessThan(1_100);
+describe('a budget', () => {
+  it('lets a quarter go at once when that is urgent, spreads the rest, and is full after a window', async () => {
+    const { clock, takeAll } = open();
+    const times: number[] = [];
+    while (clock.monotonic() < 1_000) {
+      for (let n = takeAll([second]); n > 0; n--) times.push(clock.monotonic());
+      await clock.advance(1);
+    }
+    expect(times.filter((at) => at === 0)).toHaveLength(3);
+    expect(times).toHaveLength(10);
+    for (const [i, at] of times.entries()) if (i >= 3) expect(at - times[i - 1]!).toBeCloseTo(100, 0);
+    expect(takeAll([second])).toBe(0);
   });
 
-  it('takes all of a call’s buckets or none', async () => {
-    const clock = manualClock();
-    const limiter = createRateLimiter(clock);
-    for (let i = 0; i < 10; i++) limiter.take([second]);
-    expect(limiter.take([minute, second])).toBeGreaterThan(0);
+  it('keeps that quarter for the urgent while others use the rest', async () => {
+    const { clock, takeAll } = open();
+    expect(takeAll([second], bulk)).toBe(1);
+    await clock.advance(50);
+    expect(takeAll([second], bulk)).toBe(0);
+    expect(takeAll([second], interactive)).toBeGreaterThanOrEqual(2);
+    await clock.advance(150);
+    expect(takeAll([second], bulk)).toBe(0);
+  });
+
+  it('is taken from all of a call’s buckets or from none', async () => {
+    const { limiter, takeAll } = open();
+    takeAll([second]);
+    const before = limiter.view([minute])?.remaining;
+    expect(limiter.take([minute, second], interactive, false)).toBeUndefined();
+    expect(limiter.view([minute])?.remaining).toBe(before);
+  });
+
+  it('holds a place until the answer proves that the call has arrived, but no longer than it can be under way', async () => {
+    const { clock, limiter } = open();
+    const one: Bucket = { key: 'one', limit: 1, windowMs: 1_000 };
+    const quick = limiter.take([one], interactive, false)!;
+    quick.sent();
+    await clock.advance(40);
+    quick.ended();
+    await clock.advance(1_000);
+    expect(limiter.waitMs([one], interactive)).toBeGreaterThan(0);
+    await clock.advance(10);
+    const slow = limiter.take([one], interactive, false)!;
+    slow.sent();
+    await clock.advance(1_101);
+    expect(limiter.waitMs([one], interactive)).toBeCloseTo(4, 0);
+    await clock.advance(5);
+    expect(limiter.take([one], interactive, false)).toBeDefined();
+    slow.ended();
+  });
+
+  it('holds a place of a call that waits for its line as long as that takes', async () => {
+    const { clock, limiter } = open();
+    const one: Bucket = { key: 'one', limit: 1, windowMs: 100 };
+    const slot = limiter.take([one], interactive, false)!;
+    await clock.advance(5_000);
+    expect(limiter.take([one], interactive, false)).toBeUndefined();
+    slot.sent();
+    slot.ended();
+    await clock.advance(106);
+    expect(limiter.take([one], interactive, false)).toBeDefined();
+  });
+
+  it('has back what was not used', () => {
+    const { limiter } = open();
+    const slots = Array.from({ length: 3 }, () => limiter.take([second, minute], interactive, false)!);
+    for (const slot of slots) slot.unused();
+    for (const slot of slots) slot.ended();
+    expect(limiter.view([second])?.remaining).toBe(10);
     expect(limiter.view([minute])?.remaining).toBe(50);
   });
 
-  it('holds everybody back while paused, and never shortens a pause', async () => {
-    const clock = manualClock();
-    const limiter = createRateLimiter(clock);
-    limiter.pause([second], 60_000);
-    limiter.pause([second], 1_000);
-    expect(limiter.take([second])).toBe(60_000);
-    expect(limiter.view([second])).toMatchObject({ remaining: 0, pausedUntilMs: clock.now() + 60_000 });
+  it('counts those under way at one time where the window is 0', async () => {
+    const { clock, limiter, takeAll } = open();
+    const three: Bucket = { key: 'three', limit: 3, windowMs: 0 };
+    const slots = Array.from({ length: 3 }, () => limiter.take([three], bulk, false)!);
     await clock.advance(60_000);
-    expect(limiter.take([second])).toBe(0);
+    expect(limiter.take([three], interactive, false)).toBeUndefined();
+    slots[0]!.ended();
+    expect(limiter.take([three], interactive, false)).toBeDefined();
+    slots[1]!.unused();
+    slots[2]!.ended();
+    expect(takeAll([three, minute])).toBeGreaterThan(3);
   });
 
-  it('shows the bucket with the fewest calls left', () => {
-    const limiter = createRateLimiter(manualClock());
-    expect(limiter.view([minute, second])).toMatchObject({ limit: 10, remaining: 10, resetsAtMs: undefined });
-    for (let i = 0; i < 3; i++) limiter.take([minute, second]);
+  it('holds everybody back while paused, and never shortens a pause', async () => {
+    const { clock, limiter } = open();
+    limiter.pause([second], 60_000);
+    limiter.pause([second], 1_000);
+    expect(limiter.waitMs([second], interactive)).toBe(60_000);
+    expect(limiter.view([second])).toMatchObject({ remaining: 0, pausedUntilMs: clock.now() + 60_000 });
+    await clock.advance(60_000);
+    expect(limiter.take([second], interactive, false)).toBeDefined();
+  });
+
+  it('shows the window with the fewest calls left', () => {
+    const { limiter } = open();
+    const capped = [minute, second, { key: 'cap', limit: 1, windowMs: 0 }];
+    expect(limiter.view(capped)).toMatchObject({ limit: 10, remaining: 10, resetsAtMs: undefined });
+    for (let i = 0; i < 3; i++) limiter.take([minute, second], interactive, false)!.ended();
     expect(limiter.view([minute, second])).toMatchObject({ limit: 10, remaining: 7 });
     expect(limiter.view([])).toBeUndefined();
   });
 
   it('forgets buckets that are free again, and keeps paused ones', async () => {
-    const clock = manualClock();
-    const limiter = createRateLimiter(clock);
+    const { clock, limiter } = open();
     limiter.pause([minute], 900_000);
-    for (let i = 0; i < 999; i++) limiter.take([{ ...second, key: `account ${i}` }]);
-    expect(limiter.size).toBe(1_000);
+    for (let i = 0; i < 500; i++)
+      limiter.take([{ ...second, key: `account ${i}` }], interactive, false)!.ended();
+    expect(limiter.size).toBe(501);
     await clock.advance(1_100);
-    for (let i = 0; i < 2; i++) limiter.take([second]);
-    expect(limiter.size).toBe(2);
+    for (let i = 0; i < 1_000; i++) limiter.waitMs([second], interactive);
+    expect(limiter.size).toBeLessThanOrEqual(2);
     expect(limiter.pausedMs([minute])).toBeGreaterThan(0);
-  });
-
-  it('is never over any limit, whatever arrives, leaves or steps the clock, and serves everybody who stays', async () => {
-    const arrival = fc.record({
-      afterMs: fc.integer({ min: 0, max: 300 }),
-      calls: fc.integer({ min: 1, max: 15 }),
-      cancelEvery: fc.integer({ min: 2, max: 5 }),
-      stepMs: fc.constantFrom(0, 0, 0, 3_600_000, -3_600_000),
-    });
-    await fc.assert(
-      fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 12 }), async (arrivals) => {
-        const clock = manualClock();
-        const turns = createTurns(clock, createRateLimiter(clock), open);
-        const times: number[] = [];
-        let waiting = 0;
-        for (const { afterMs, calls, cancelEvery, stepMs } of arrivals) {
-          await clock.advance(afterMs);
-          if (stepMs !== 0) clock.setNow(clock.now() + stepMs);
-          for (let i = 1; i <= calls; i++) {
-            const leaving = new AbortController();
-            waiting++;
-            void turns.wait([second, minute], 'poll', leaving.signal, free).then(
-              () => {
-                waiting--;
-                times.push(clock.monotonic());
-              },
-              () => waiting--,
-            );
-            if (i % cancelEvery === 0) leaving.abort(new Error('left'));
-          }
-        }
-        await clock.advance(600_000);
-        expect(worstWindow(times, second.windowMs)).toBeLessThanOrEqual(second.limit);
-        expect(worstWindow(times, minute.windowMs)).toBeLessThanOrEqual(minute.limit);
-        expect(waiting).toBe(0);
-      }),
-      { numRuns: 60, seed: 20261123 },
-    );
-  });
-
-  it('uses nearly all of the limit under overload', async () => {
-    const clock = manualClock();
-    const turns = createTurns(clock, createRateLimiter(clock), open);
-    let served = 0;
-    for (let i = 0; i < 1_000; i++) void turns.wait([second], 'poll', never, free).then(() => served++);
-    await clock.advance(60_000);
-    expect(served).toBeGreaterThanOrEqual(585);
-    expect(served).toBeLessThanOrEqual(610);
   });
 });
 
-describe('a turn', () => {
-  it('goes to the higher priority first, and to backfill within 15 s of endless higher calls', async () => {
-    const clock = manualClock();
-    const turns = createTurns(clock, createRateLimiter(clock), open);
-    const bucket: Bucket = { key: 'slow', limit: 1, windowMs: 1_000 };
-    const order: string[] = [];
-    const wait = (name: string, priority: 'interactive' | 'backfill' | 'poll' | 'webhook') =>
-      void turns.wait([bucket], priority, never, free).then(() => order.push(name));
-    wait('first', 'poll');
-    wait('backfill', 'backfill');
-    wait('poll', 'poll');
-    wait('webhook', 'webhook');
-    wait('interactive', 'interactive');
-    await clock.advance(4_500);
-    expect(order).toEqual(['first', 'interactive', 'webhook', 'poll', 'backfill']);
+describe('what an answer says of the limits', () => {
+  it.each([
+    ['less by limit', { limit: 10, remaining: 2 }, 2],
+    ['nothing left', { remaining: 0, resetMs: 800 }, 0],
+    ['less by window', { windowMs: 1_000, remaining: 4 }, 4],
+    ['more', { limit: 10, remaining: 10 }, 9],
+    ['as much', { limit: 10, remaining: 9 }, 9],
+  ])('corrects us at once when it is less, and only then: %s', (_, learnt, remaining) => {
+    const { limiter } = open();
+    limiter.take([second], interactive, false)!.ended();
+    limiter.learn([second], [learnt]);
+    expect(limiter.view([second])?.remaining).toBe(remaining);
+  });
 
-    order.length = 0;
-    wait('backfill', 'backfill');
-    for (let i = 0; i < 40; i++) {
-      for (let n = 0; n < 2; n++) wait('interactive', 'interactive');
-      await clock.advance(1_000);
+  it('is meant for the bucket with its numbers, or the nearest that can hold its reset', () => {
+    const { limiter } = open();
+    const left = (bucket: Bucket) => limiter.view([bucket])?.remaining;
+    limiter.learn([second, minute], [{ limit: 50, remaining: 20 }]);
+    expect([left(second), left(minute)]).toEqual([10, 20]);
+    limiter.learn([second, minute], [{ remaining: 6, resetMs: 500 }]);
+    expect([left(second), left(minute)]).toEqual([6, 20]);
+    limiter.learn([second, minute], [{ remaining: 3, resetMs: 30_000 }]);
+    expect([left(second), left(minute)]).toEqual([6, 3]);
+    limiter.learn([], [{ remaining: 0 }]);
+  });
+
+  it('is counted until the reset that it names, and once however many say it', async () => {
+    const { clock, limiter } = open();
+    for (let i = 0; i < 5; i++) limiter.learn([second], [{ limit: 10, remaining: 1, resetMs: 700 }]);
+    expect(limiter.view([second])?.remaining).toBe(1);
+    await clock.advance(690);
+    expect(limiter.view([second])?.remaining).toBe(1);
+    await clock.advance(20);
+    expect(limiter.view([second])?.remaining).toBe(10);
+  });
+});
+
+describe('random traffic', () => {
+  const buckets: Bucket[] = [
+    { key: 'app', limit: 9, windowMs: 1_000 },
+    { key: 'account', limit: 5, windowMs: 3_000 },
+    { key: 'short', limit: 3, windowMs: 100 },
+    { key: 'cap', limit: 2, windowMs: 0 },
+  ];
+  const arrival = fc.record({
+    afterMs: fc.integer({ min: 0, max: 400 }),
+    of: fc.subarray(buckets, { minLength: 1 }),
+    priority: fc.constantFrom('interactive', 'webhook', 'poll', 'backfill'),
+    who: fc.constantFrom('a', 'b', 'c'),
+    calls: fc.integer({ min: 1, max: 8 }),
+    /** Connecting, then on its way, then answered. */
+    connectMs: fc.integer({ min: 0, max: 300 }),
+    transitMs: fc.integer({ min: 0, max: 90 }),
+    answerMs: fc.integer({ min: 0, max: 500 }),
+    leavesAfterMs: fc.option(fc.integer({ min: 0, max: 3_000 }), { nil: undefined }),
+    unused: fc.boolean(),
+    pauseMs: fc.constantFrom(0, 0, 0, 0, 2_500),
+    learnt: fc.constantFrom(undefined, undefined, { remaining: 1, resetMs: 900 }, { limit: 5, remaining: 0 }),
+    stepMs: fc.constantFrom(0, 0, 0, 3_600_000, -3_600_000),
+  });
+
+  it('is never over a limit where it arrives, loses nobody and leaves nothing behind', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 20 }), async (arrivals) => {
+        const { clock, limiter, turns } = openTurns();
+        const arrived = new Map<string, number[]>(buckets.map(({ key }) => [key, []]));
+        let open = 0;
+        let underWay = 0;
+        let mostUnderWay = 0;
+        for (const one of arrivals) {
+          await clock.advance(one.afterMs);
+          if (one.stepMs !== 0) clock.setNow(clock.now() + one.stepMs);
+          if (one.pauseMs > 0) limiter.pause([one.of[0]!], one.pauseMs);
+          if (one.learnt) limiter.learn(one.of, [one.learnt]);
+          for (let i = 0; i < one.calls; i++) {
+            const leaving = new AbortController();
+            if (one.leavesAfterMs !== undefined)
+              clock.timer(one.leavesAfterMs, () => leaving.abort(new Error('left')));
+            open++;
+            const capped = one.of.some(({ key }) => key === 'cap');
+            void stand(turns, one.of, { ...one, signal: leaving.signal } as never).then(
+              async (slot) => {
+                open--;
+                if (one.unused) return slot.unused();
+                if (capped) mostUnderWay = Math.max(mostUnderWay, ++underWay);
+                await clock.sleep(one.connectMs);
+                slot.sent();
+                await clock.sleep(one.transitMs);
+                for (const { key } of one.of) arrived.get(key)!.push(clock.monotonic());
+                await clock.sleep(one.answerMs);
+                if (capped) underWay--;
+                slot.ended();
+              },
+              () => void open--,
+            );
+          }
+        }
+        await clock.advance(300_000);
+        expect(open).toBe(0);
+        expect(mostUnderWay).toBeLessThanOrEqual(2);
+        for (const bucket of buckets) {
+          if (bucket.windowMs > 0)
+            expect(worstWindow(arrived.get(bucket.key)!, bucket.windowMs)).toBeLessThanOrEqual(bucket.limit);
+          expect(turns.queued([bucket])).toBe(0);
+        }
+        expect(limiter.view(buckets)).toMatchObject({ remaining: 3, limit: 3, resetsAtMs: undefined });
+        expect(clock.sleeping()).toBe(0);
+      }),
+      { numRuns: 40, seed: 20261123 },
+    );
+  });
+
+  it('uses nearly all of the limit under overload, urgent or not', async () => {
+    for (const priority of ['interactive', 'backfill'] as const) {
+      const { clock, turns } = openTurns();
+      let served = 0;
+      for (let i = 0; i < 1_000; i++)
+        void stand(turns, [second], { priority }).then((slot) => {
+          served++;
+          slot.ended();
+        });
+      await clock.advance(60_000);
+      expect(served).toBeGreaterThanOrEqual(590);
+      expect(served).toBeLessThanOrEqual(610);
     }
-    // It arrived when nobody waited, so only those of its first 15 s may pass it: two for each served second.
-    expect(order.indexOf('backfill')).toBeGreaterThan(5);
-    expect(order.indexOf('backfill')).toBeLessThanOrEqual(32);
-  });
-
-  it('leaves at once when cancelled, and costs nothing', async () => {
-    const clock = manualClock();
-    const limiter = createRateLimiter(clock);
-    const turns = createTurns(clock, limiter, open);
-    const bucket: Bucket = { key: 'slow', limit: 1, windowMs: 1_000 };
-    await turns.wait([bucket], 'poll', never, free);
-    const leaving = new AbortController();
-    const cancelled = turns.wait([bucket], 'interactive', leaving.signal, free);
-    let served = false;
-    void turns.wait([bucket], 'backfill', never, free).then(() => (served = true));
-    expect(turns.queued([bucket])).toBe(2);
-    leaving.abort(new Error('left'));
-    await expect(cancelled).rejects.toThrow('left');
-    expect(turns.queued([bucket])).toBe(1);
-    await clock.advance(1_100);
-    expect(served).toBe(true);
-  });
-
-  it('is estimated and bounded', async () => {
-    const clock = manualClock();
-    const turns = createTurns(clock, createRateLimiter(clock), { perBucket: 25, total: 30 });
-    const other: Bucket = { key: 'other', limit: 1, windowMs: 1_000 };
-    for (let i = 0; i < 35; i++) void turns.wait([second], 'poll', never, free);
-    expect(turns.hasRoom([second])).toBe(false);
-    expect(turns.estimateMs([second], 'poll')).toBeGreaterThanOrEqual(3_000);
-    expect(turns.hasRoom([other])).toBe(true);
-    for (let i = 0; i < 6; i++) void turns.wait([other], 'poll', never, free);
-    expect(turns.hasRoom([other])).toBe(false);
-    await clock.advance(10_000);
-    expect(turns.queued([second])).toBe(0);
   });
 });

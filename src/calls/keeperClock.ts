@@ -9,7 +9,8 @@ import type { SharedState } from './budgetRows.ts';
 export interface KeeperClock {
   heard(nowMs: number, askedAt: number, heardAt: number): void;
   earliest(): number;
-  latest(): number;
+  /** The latest that it can have been there at a monotonic time here; default: now. */
+  latest(at?: number): number;
   /** The monotonic time here at which `keeperMs` is surely reached there. */
   surelyAt(keeperMs: number): number;
   /** The monotonic time here at which `keeperMs` may be reached there. */
@@ -37,7 +38,7 @@ export function createKeeperClock(clock: Clock): KeeperClock {
       if (next.high - next.low <= worn || Math.abs(byMs) > stepMs) sample = next;
     },
     earliest: () => clock.monotonic() + sample.low,
-    latest: () => clock.monotonic() + sample.high,
+    latest: (at = clock.monotonic()) => at + sample.high,
     surelyAt: (keeperMs) => keeperMs - sample.low,
     possiblyAt: (keeperMs) => keeperMs - sample.high,
     rebased(state) {

@@ -23,13 +23,13 @@ export interface Asker {
   level: number;
 }
 
-/** What a row does not know yet. Times of the keeper's clock, but for `dueAt`. */
+/** What a row does not know yet. Monotonic times of this process: the keeper's clock may be stepped meanwhile. */
 export interface News {
   bucket: Bucket;
   /** Leased calls and when they had arrived; undefined: they were not made. */
-  reports: { batch: string; atMs: number | undefined }[];
-  pausedUntilMs: number;
-  learnt: { remaining: number; leavesAtMs: number }[];
+  reports: { batch: string; arrivedAt: number | undefined }[];
+  pausedUntil: number;
+  learnt: { remaining: number; leavesAt: number }[];
   /** When it is to be told at the latest. */
   dueAt: number;
 }
@@ -68,6 +68,15 @@ export function createLeases(deps: {
     return result;
   };
 
+  const tell = (window: Window, { bucket, reports, pausedUntil, learnt }: News) => {
+    for (const { batch, arrivedAt } of reports)
+      if (arrivedAt === undefined) window.giveBack(batch);
+      else window.arrive(batch, keeper.latest(arrivedAt));
+    if (pausedUntil > -Infinity) window.pause(keeper.latest(pausedUntil));
+    for (const { remaining, leavesAt } of learnt)
+      window.charge(bucket.limit - window.used(keeper.earliest()) - remaining, keeper.latest(leavesAt));
+  };
+
   /** What the rows would become, and what that would grant. */
   const draft = (group: Group, news: Map<string, News>) => {
     const nowMs = keeper.earliest();
@@ -82,7 +91,8 @@ export function createLeases(deps: {
     for (const [key, bucket] of group.buckets) {
       const state = keeper.rebased(known.get(key)!.state);
       const window = createWindow(bucket, state);
-      tell(window, bucket, news.get(key), nowMs);
+      const own = news.get(key);
+      if (own) tell(window, own);
       const askers = group.askers.filter(({ buckets }) => buckets.some((one) => one.key === key));
       const recent = Object.entries(state.asked).filter(
         ([, [atMs]]) => atMs > nowMs - 3 * horizonMs([bucket]),
@@ -158,6 +168,8 @@ export function createLeases(deps: {
       if (yields) asker.nextAskAt = now + horizon;
       else if (times.length > 0 && last)
         asker.nextAskAt = Math.max(now + patienceMs, last.dueAt - horizon / 8);
+      // All is leased: it comes back when that is reported.
+      else if (nextMs === Infinity) asker.nextAskAt = now + Math.max(patienceMs, horizon / 4);
       else asker.nextAskAt = Math.max(now + patienceMs, keeper.possiblyAt(nextMs) - horizon);
     }
     return granted.filter(({ times }) => times.length > 0).map(({ asker }) => asker);
@@ -174,7 +186,7 @@ export function createLeases(deps: {
       told: readonly News[],
     ): Promise<{ served: Asker[]; untold: News[] }> {
       const news = new Map(told.map((one) => [one.bucket.key, one]));
-      const loud = told.filter((one) => one.pausedUntilMs > 0).map(({ bucket }) => bucket.key);
+      const loud = told.filter((one) => one.pausedUntil > -Infinity).map(({ bucket }) => bucket.key);
       const served: Asker[] = [];
       let left = grouped(asking, told);
       for (let attempt = 1; left.length > 0 && attempt <= mostAttempts; attempt++) {
@@ -213,15 +225,6 @@ export function createLeases(deps: {
 
 const mostKnown = 10_000;
 const usableMs = (buckets: readonly Bucket[]) => Math.max(leastUseMs, horizonMs(buckets));
-
-function tell(window: Window, bucket: Bucket, news: News | undefined, nowMs: number): void {
-  for (const { batch, atMs } of news?.reports ?? [])
-    if (atMs === undefined) window.giveBack(batch);
-    else window.arrive(batch, atMs);
-  if (news && news.pausedUntilMs > 0) window.pause(news.pausedUntilMs);
-  for (const { remaining, leavesAtMs } of news?.learnt ?? [])
-    window.charge(bucket.limit - window.used(nowMs) - remaining, leavesAtMs);
-}
 
 function grouped(asking: readonly Asker[], told: readonly News[]): Group[] {
   const of = new Map<string, Group>();

@@ -40,7 +40,8 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const news = new Map<string, News>();
   let queue: WaitingCalls = { waiting: () => ({ calls: 0, level: 0 }), room: () => {}, paused: () => {} };
   let exchanging: Promise<void> | undefined;
-  let exchangedAt = -Infinity;
+  /** When an answer's headers last made an exchange due. */
+  let learntAt = -Infinity;
   let failures = 0;
   let closed = false;
   let timer: { at: number; cancel: Cancel } | undefined;
@@ -48,16 +49,19 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const newsOf = (bucket: Bucket): News => {
     let own = news.get(bucket.key);
     if (!own)
-      news.set(bucket.key, (own = { bucket, reports: [], pausedUntilMs: 0, learnt: [], dueAt: Infinity }));
+      news.set(
+        bucket.key,
+        (own = { bucket, reports: [], pausedUntil: -Infinity, learnt: [], dueAt: Infinity }),
+      );
     return own;
   };
-  const report = (buckets: readonly Bucket[], batch: string, atMs: number | undefined) => {
+  const report = (buckets: readonly Bucket[], batch: string, arrivedAt: number | undefined) => {
     for (const bucket of buckets) {
       const own = newsOf(bucket);
-      own.reports.push({ batch, atMs });
+      own.reports.push({ batch, arrivedAt });
       // Where there is room enough, the lease may as well end by itself.
       const tight = budgets.of([bucket])[0]!.window.used(keeper.earliest()) * 2 > bucket.limit;
-      if (tight || atMs === undefined) due(own, clock.monotonic() + horizonMs([bucket]) * 0.8);
+      if (tight || arrivedAt === undefined) due(own, clock.monotonic() + horizonMs([bucket]) * 0.8);
       else if (own.reports.length > 256) own.reports.splice(0, 128);
     }
   };
@@ -66,18 +70,20 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
     plan(own.dueAt);
   };
   const slots = createSlots<Grant & { buckets: readonly Bucket[] }>(clock, {
-    arrived: ({ buckets, batch }) =>
+    arrived({ buckets, batch }, at) {
       report(
         buckets.filter(({ windowMs }) => windowMs > 0),
         batch,
-        keeper.latest(),
-      ),
-    ended: ({ buckets, batch }) =>
+        at,
+      );
+    },
+    ended({ buckets, batch }) {
       report(
         buckets.filter(({ windowMs }) => windowMs === 0),
         batch,
-        keeper.latest(),
-      ),
+        clock.monotonic(),
+      );
+    },
     unused: ({ buckets, batch }) => report(buckets, batch, undefined),
   });
 
@@ -134,7 +140,6 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       exchanging = exchange(asking);
       await exchanging;
       exchanging = undefined;
-      exchangedAt = clock.monotonic();
     }
     planNext();
   };
@@ -146,10 +151,10 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       const done = await leases.exchange(asking, told);
       served = done.served;
       failures = 0;
-      for (const { bucket, reports, pausedUntilMs } of done.untold) {
+      for (const { bucket, reports, pausedUntil } of done.untold) {
         const own = newsOf(bucket);
         own.reports.push(...reports);
-        own.pausedUntilMs = Math.max(own.pausedUntilMs, pausedUntilMs);
+        own.pausedUntil = Math.max(own.pausedUntil, pausedUntil);
         due(own, clock.monotonic());
       }
     } catch (error) {
@@ -157,10 +162,10 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
         clock.monotonic() + Math.min(2_000, 50 * 2 ** Math.min(failures, 10)) * (0.5 + clock.random());
       for (const asker of asking) asker.nextAskAt = againAt;
       // Reports are dropped, for the rows may have them: what they spoke of counts until its lease ends.
-      for (const { bucket, pausedUntilMs } of told) {
-        if (pausedUntilMs <= keeper.earliest()) continue;
+      for (const { bucket, pausedUntil } of told) {
+        if (pausedUntil <= clock.monotonic()) continue;
         const own = newsOf(bucket);
-        own.pausedUntilMs = Math.max(own.pausedUntilMs, pausedUntilMs);
+        own.pausedUntil = Math.max(own.pausedUntil, pausedUntil);
         due(own, againAt);
       }
       if (failures++ === 0) onTrouble(error);
@@ -224,12 +229,12 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
     },
     estimateMs: budgets.estimateMs,
     pause(buckets, ms) {
-      const untilMs = keeper.latest() + ms;
+      const until = clock.monotonic() + ms;
       const keys = new Set(buckets.map(({ key }) => key));
       for (const { bucket, window } of budgets.of(buckets)) {
-        window.pause(untilMs);
+        window.pause(keeper.latest(until));
         const own = newsOf(bucket);
-        own.pausedUntilMs = Math.max(own.pausedUntilMs, untilMs);
+        own.pausedUntil = Math.max(own.pausedUntil, until);
         due(own, clock.monotonic());
       }
       for (const asker of askers.values())
@@ -237,13 +242,15 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
     },
     pausedMs: budgets.pausedMs,
     learn(buckets, learnt) {
-      const nowMs = keeper.earliest();
+      const now = clock.monotonic();
       for (const { bucket, one, unknown } of budgets.unknownCalls(buckets, learnt)) {
         const own = newsOf(bucket);
-        own.learnt.push({ remaining: one.remaining, leavesAtMs: nowMs + (one.resetMs ?? bucket.windowMs) });
+        own.learnt.push({ remaining: one.remaining, leavesAt: now + (one.resetMs ?? bucket.windowMs) });
         // Small differences are other processes' calls that we have not heard of: they can wait for the next exchange.
-        if (one.remaining === 0 || unknown * 10 > bucket.limit)
-          due(own, Math.max(clock.monotonic(), exchangedAt + horizonMs([bucket]) / 4));
+        if (one.remaining > 0 && unknown * 10 <= bucket.limit) continue;
+        const at = Math.max(now, learntAt + horizonMs([bucket]) / 4);
+        learntAt = at;
+        due(own, at);
       }
     },
     view: (buckets) => budgets.view(buckets, clock.now() - keeper.earliest()),

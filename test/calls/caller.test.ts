@@ -404,6 +404,7 @@ describe('a call, by a clock that the test moves', () => {
     leaving.abort(new Error('gone'));
     expect(await cancelled).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     expect(server.requests).toHaveLength(1);
+    await caller.close();
     expect(clock.sleeping()).toBe(0);
   });
 

@@ -126,17 +126,15 @@ export function createLeases(deps: {
         if (one.times.length >= waiting - grants.length) return false;
         one.yields = buckets.some(({ key }) => yielding.has(key));
         one.contended = buckets.some(({ key }) => rivals.has(key));
-        const own = buckets.map(({ key }) => windows.get(key)!);
-        one.nextMs = Math.max(
-          nowMs,
-          ...own.map((window) => window.freeAt(nowMs, 0, isUrgent(one.asker.level))),
-        );
+        const urgent = isUrgent(one.asker.level);
+        const free = buckets.map(({ key }) => windows.get(key)!.freeAt(nowMs, 0, urgent));
+        one.nextMs = Math.max(nowMs, ...free);
         if (one.nextMs > nowMs + horizonMs(buckets)) return false;
         if (buckets.some(({ key }) => quotas.get(key)! <= 0)) return false;
-        for (const bucket of buckets) {
-          const untilMs = one.nextMs + usableMs(buckets) + (bucket.windowMs > 0 ? transitMs : longestCallMs);
-          windows.get(bucket.key)!.lease(batch, untilMs, nowMs, contended.has(bucket.key));
-          quotas.set(bucket.key, quotas.get(bucket.key)! - 1);
+        for (const [i, { key, windowMs }] of buckets.entries()) {
+          const untilMs = one.nextMs + usableMs(buckets) + (windowMs > 0 ? transitMs : longestCallMs);
+          windows.get(key)!.lease(batch, untilMs, free[i]!, contended.has(key));
+          quotas.set(key, quotas.get(key)! - 1);
         }
         one.times.push(one.nextMs);
         return true;

@@ -39,8 +39,11 @@ export interface Window {
   freeAt(nowMs: number, ahead?: number, urgent?: boolean): number;
   /** The same as a guess at least, never Infinity. */
   estimate(nowMs: number, ahead: number): number;
-  /** Takes one for `holder`. `waited`: there was a queue, in which nobody regains what may be ahead of the pace. */
-  lease(holder: string, untilMs: number, nowMs: number, waited: boolean): void;
+  /**
+   * Takes one for `holder`. `freeAtMs`: when this limit would have let it go, even where another holds it up longer.
+   * `waited`: there was a queue, in which nobody regains what may be ahead of the pace.
+   */
+  lease(holder: string, untilMs: number, freeAtMs: number, waited: boolean): void;
   /** A leased call has arrived by `atMs`. Ignored when the lease has ended: then it counts already. */
   arrive(holder: string, atMs: number): void;
   /** A leased call was not made. */
@@ -168,12 +171,13 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
       const leaves = nth > 0 ? leavesAt(nth) : nowMs;
       return Math.max(leaves + rounds * heldMs, notBefore(nowMs, ahead, true));
     },
-    lease(holder, untilMs, nowMs, waited) {
+    lease(holder, untilMs, freeAtMs, waited) {
       remember(holder, 1, untilMs);
-      // From now, not from when it may go: one that another limit holds up must not hold up the others here.
-      const least = waited ? nowMs + Math.max(0, Math.min(aheadMs, creditMs) - stepMs) - catchUpMs : nowMs;
+      const least = waited
+        ? freeAtMs + Math.max(0, Math.min(aheadMs, creditMs) - stepMs) - catchUpMs
+        : freeAtMs;
       paceMs = Math.max(paceMs, least) + stepMs;
-      aheadMs = Math.max(0, paceMs - nowMs);
+      aheadMs = Math.max(0, paceMs - freeAtMs);
     },
     arrive(holder, atMs) {
       if (forget(holder)) count(atMs, 1);

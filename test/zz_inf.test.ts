@@ -1,0 +1,27 @@
+import { it } from 'vitest';
+import { createSharedRateLimiter } from '/work/main/src/calls/sharedRateLimit.ts';
+import { createBudgetRows } from '/work/main/src/calls/budgetRows.ts';
+import { createTurns } from '/work/main/src/calls/turns.ts';
+import { systemClock as clock } from '/work/main/src/clock.ts';
+import { postgresDatabase } from '/work/main/test/support/databases.ts';
+import { stand } from '/work/main/test/calls/standing.ts';
+it('x', async () => {
+  const database = await postgresDatabase();
+  const rows = createBudgetRows(database.db);
+  const t0 = clock.monotonic();
+  const log = (...x: unknown[]) => console.log((clock.monotonic() - t0).toFixed(0), ...x);
+  const traced = { ...rows, exchange: async (g: any, l: any) => { const r = await rows.exchange(g, l); log('exchange', JSON.stringify(g.map((x: any) => x.map((y: any) => y.state))), r.written); return r; } };
+  const limiter = createSharedRateLimiter({ clock, rows: traced, longestCallMs: 2000 });
+  const turns = createTurns(clock, limiter, { perBucket: 100, total: 100 });
+  const lane = { key: 'lane', limit: 2, windowMs: 0 };
+  const a = await stand(turns, [lane], { priority: 'interactive' }); a.sent();
+  const b = await stand(turns, [lane], { priority: 'interactive' }); b.sent();
+  log('two');
+  void stand(turns, [lane], { priority: 'interactive' }).then(() => log('third'));
+  await clock.sleep(1500);
+  log('end one');
+  a.ended();
+  await clock.sleep(3500);
+  await limiter.close();
+  await database.close();
+});

@@ -116,7 +116,7 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
   };
   const forget = (holder: string): boolean => {
     const own = leases.get(holder);
-    if (!own) return false;
+    if (!own || own.calls === 0) return false;
     leased--;
     if (--own.calls === 0 && own.untilMs < Infinity) leases.delete(holder);
     return true;

@@ -42,3 +42,19 @@ describe('the retry budget', () => {
     expect(spent).toBe(10);
   });
 });
+
+describe('1,000 clients that an outage stopped at one time', () => {
+  it.each([1, 2, 3, 4])(
+    'come back spread after failure %i: no tenth of a second sees three times the mean',
+    (failed) => {
+      const clock = manualClock();
+      const tenths = new Map<number, number>();
+      for (let client = 0; client < 1_000; client++) {
+        const tenth = Math.floor(backoffMs(failed, policy, clock.random()) / 100);
+        tenths.set(tenth, (tenths.get(tenth) ?? 0) + 1);
+      }
+      const mean = 1_000 / ((policy.baseMs * 2 ** (failed - 1)) / 100);
+      expect(Math.max(...tenths.values())).toBeLessThanOrEqual(3 * mean);
+    },
+  );
+});

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createCircuitBreaker } from '../../src/calls/circuitBreaker.ts';
 import { manualClock } from '../support/manualClock.ts';
@@ -87,5 +88,101 @@ describe('the circuit breaker', () => {
     for (let i = 0; i < 10; i++) breaker.admit()!.failed();
     for (const permit of early) permit.succeeded();
     expect(breaker.health()).toBe('DOWN');
+  });
+});
+
+/** The breaker as its head describes it, with a list of outcomes instead of counters. */
+function reference(probeWithinMs: number) {
+  let outcomes: { second: number; failed: boolean }[] = [];
+  let openUntil: number | undefined;
+  let probe: { id: number; until: number } | undefined;
+  let ids = 0;
+  const refused = (now: number) =>
+    openUntil !== undefined && (now < openUntil || (probe !== undefined && now < probe.until));
+  const open = (until: number) => {
+    openUntil = until;
+    probe = undefined;
+  };
+  return {
+    refused,
+    admit(now: number) {
+      if (refused(now)) return undefined;
+      const probing = openUntil !== undefined;
+      const id = ids++;
+      if (probing) probe = { id, until: now + probeWithinMs };
+      return { id, probing };
+    },
+    report({ id, probing }: { id: number; probing: boolean }, how: string, now: number, openUntilMs: number) {
+      if (probing) {
+        if (probe?.id !== id) return;
+        if (how === 'abandoned') probe = undefined;
+        else if (how === 'failed') open(openUntilMs);
+        else {
+          openUntil = probe = undefined;
+          outcomes = [];
+        }
+        return;
+      }
+      if (how === 'abandoned') return;
+      const second = Math.floor(now / 1_000);
+      outcomes.push({ second, failed: how === 'failed' });
+      const recent = outcomes.filter((one) => one.second > second - 30);
+      const failures = recent.filter((one) => one.failed).length;
+      if (how === 'failed' && openUntil === undefined && recent.length >= 10 && failures * 2 >= recent.length)
+        open(openUntilMs);
+    },
+    state: (now: number) => (openUntil === undefined ? 'closed' : now < openUntil ? 'open' : 'halfOpen'),
+  };
+}
+
+describe('a breaker', () => {
+  it('agrees with its plain description after any commands', () => {
+    const command = fc.oneof(
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('admit' as const) }) },
+      {
+        weight: 6,
+        arbitrary: fc.record({
+          kind: fc.constant('report' as const),
+          which: fc.nat(8),
+          how: fc.constantFrom(
+            'failed' as const,
+            'failed' as const,
+            'succeeded' as const,
+            'abandoned' as const,
+          ),
+        }),
+      },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 12_000 }) }),
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(command, { minLength: 20, maxLength: 120 }), (commands) => {
+        let now = 0;
+        const clock = { ...manualClock(), monotonic: () => now, random: () => 0.5 };
+        const breaker = createCircuitBreaker(clock, 5_000);
+        const model = reference(5_000);
+        const open: { permit: ReturnType<typeof breaker.admit>; known: { id: number; probing: boolean } }[] =
+          [];
+        for (const one of commands) {
+          if (one.kind === 'wait') now += one.ms;
+          if (one.kind === 'admit') {
+            const known = model.admit(now);
+            const permit = breaker.admit();
+            expect(permit === undefined).toBe(known === undefined);
+            if (known) open.push({ permit, known });
+          }
+          if (one.kind === 'report' && open.length > 0) {
+            const [{ permit, known } = open[0]!] = open.splice(one.which % open.length, 1);
+            permit![one.how]();
+            model.report(known, one.how, now, now + 7_500);
+          }
+          expect(breaker.state()).toBe(model.state(now));
+          expect(breaker.refusedForMs() > 0).toBe(model.refused(now));
+        }
+      }),
+      { numRuns: 3_000, seed: 20261123 },
+    );
   });
 });

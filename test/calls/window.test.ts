@@ -1,0 +1,163 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createWindow, type Bucket } from '../../src/calls/window.ts';
+
+/**
+ * What a window promises, said once more as plainly as can be: all calls in a list, nothing merged, nothing summed up.
+ * A call counts from its lease until one window after it arrived, and five milliseconds and a fiftieth of a percent.
+ */
+class Reference {
+  leased: { holder: string; untilMs: number }[] = [];
+  arrived: number[] = [];
+  paceMs = -Infinity;
+  aheadMs = 0;
+  pausedMs = -Infinity;
+  readonly heldMs: number;
+  readonly stepMs: number;
+  readonly creditMs: number;
+
+  readonly #limit: number;
+  constructor({ limit, windowMs }: Omit<Bucket, 'key'>) {
+    this.#limit = limit;
+    this.heldMs = windowMs * 1.0002 + 5;
+    this.stepMs = windowMs / limit;
+    this.creditMs = (Math.max(1, Math.ceil(limit / 4)) - 1) * this.stepMs;
+  }
+  settle(now: number) {
+    for (const lease of this.leased.filter(({ untilMs }) => untilMs <= now)) this.arrived.push(lease.untilMs);
+    this.leased = this.leased.filter(({ untilMs }) => untilMs > now);
+    this.arrived = this.arrived.filter((at) => at + this.heldMs > now);
+  }
+  used(now: number) {
+    this.settle(now);
+    return this.leased.length + this.arrived.length;
+  }
+  freeAt(now: number, urgent: boolean): number {
+    this.settle(now);
+    const tolerance = urgent ? this.creditMs : Math.min(this.creditMs, 20);
+    const leaves = [
+      ...this.arrived.map((at) => at + this.heldMs),
+      ...this.leased.map(() => Infinity),
+    ].toSorted((a, b) => a - b);
+    const over = leaves.length + 1 - this.#limit;
+    return Math.max(now, this.pausedMs, this.paceMs - tolerance, over > 0 ? leaves[over - 1]! : now);
+  }
+  lease(holder: string, untilMs: number, at: number, waited: boolean) {
+    this.leased.push({ holder, untilMs });
+    const kept = waited ? Math.max(0, Math.min(this.aheadMs, this.creditMs) - this.stepMs) - 20 : 0;
+    this.paceMs = Math.max(this.paceMs, at + kept) + this.stepMs;
+    this.aheadMs = Math.max(0, this.paceMs - at);
+  }
+  take(holder: string): boolean {
+    const i = this.leased.findIndex((lease) => lease.holder === holder);
+    if (i >= 0) this.leased.splice(i, 1);
+    return i >= 0;
+  }
+}
+
+const command = fc.oneof(
+  fc.record({ kind: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 700 }) }),
+  fc.record({
+    kind: fc.constant('take' as const),
+    urgent: fc.boolean(),
+    waited: fc.boolean(),
+    forMs: fc.constantFrom(150, 400, Infinity),
+  }),
+  fc.record({ kind: fc.constant('arrive' as const), lease: fc.nat(20), agoMs: fc.constantFrom(0, 0, 3, 80) }),
+  fc.record({ kind: fc.constant('giveBack' as const), lease: fc.nat(20) }),
+  fc.record({ kind: fc.constant('pause' as const), ms: fc.integer({ min: 0, max: 1_500 }) }),
+  fc.record({
+    kind: fc.constant('charge' as const),
+    calls: fc.integer({ min: 1, max: 3 }),
+    ms: fc.integer({ min: 0, max: 1_500 }),
+  }),
+  fc.record({ kind: fc.constant('store' as const) }),
+);
+
+describe('a window', () => {
+  it('agrees with its plain description after any commands, 10,000 sequences of them', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.constantFrom(100, 1_000, 3_000),
+        fc.array(command, { maxLength: 40 }),
+        (limit, windowMs, commands) => {
+          const bucket = { limit, windowMs };
+          let window = createWindow(bucket);
+          const reference = new Reference(bucket);
+          let now = 1_000_000;
+          let holders = 0;
+          for (const one of commands) {
+            if (one.kind === 'advance') now += one.ms;
+            if (one.kind === 'take') {
+              const at = window.freeAt(now, 0, one.urgent);
+              if (at < Infinity) {
+                const holder = `h${holders++}`;
+                window.lease(holder, at + one.forMs, at, one.waited);
+                reference.lease(holder, at + one.forMs, at, one.waited);
+              }
+            }
+            if (one.kind === 'arrive') {
+              // News of what had ended before counts only if nobody has looked meanwhile.
+              window.used(now);
+              reference.settle(now);
+              window.arrive(`h${one.lease}`, now - one.agoMs);
+              if (reference.take(`h${one.lease}`)) reference.arrived.push(now - one.agoMs);
+            }
+            if (one.kind === 'giveBack') {
+              window.used(now);
+              reference.settle(now);
+              window.giveBack(`h${one.lease}`);
+              if (reference.take(`h${one.lease}`)) reference.paceMs -= reference.stepMs;
+            }
+            if (one.kind === 'pause') {
+              window.pause(now + one.ms);
+              reference.pausedMs = Math.max(reference.pausedMs, now + one.ms);
+            }
+            if (one.kind === 'charge') {
+              window.charge(one.calls, now + one.ms);
+              for (let i = 0; i < one.calls; i++) reference.arrived.push(now + one.ms - reference.heldMs);
+            }
+            // As it is stored, times of leases without an end are none: the row has only such that end.
+            if (one.kind === 'store' && reference.leased.every(({ untilMs }) => untilMs < Infinity)) {
+              const state = window.state();
+              if (Number.isInteger(now) && state.arrived.every(([at]) => reference.arrived.includes(at)))
+                window = createWindow(bucket, JSON.parse(JSON.stringify(state)) as typeof state);
+            }
+            expect(window.used(now)).toBe(reference.used(now));
+            for (const urgent of [true, false])
+              expect(window.freeAt(now, 0, urgent)).toBeCloseTo(reference.freeAt(now, urgent), 6);
+          }
+        },
+      ),
+      { numRuns: 10_000, seed: 20261123 },
+    );
+  });
+
+  it('estimates what freeAt says for those ahead, and never forever', () => {
+    const window = createWindow({ limit: 3, windowMs: 1_000 });
+    for (let i = 0; i < 3; i++) window.lease('own', Infinity, 0, false);
+    expect(window.freeAt(0)).toBe(Infinity);
+    expect(window.estimate(0, 0)).toBeLessThan(2_000);
+    for (let i = 0; i < 3; i++) window.arrive('own', i * 10);
+    for (const ahead of [0, 1, 2]) expect(window.estimate(50, ahead)).toBe(window.freeAt(50, ahead));
+    expect(window.estimate(50, 3)).toBeCloseTo(window.freeAt(50, 0) + 1_005.2, 3);
+    expect(window.estimate(50, 300)).toBeCloseTo(window.freeAt(50, 0) + 100 * 1_005.2, 1);
+  });
+
+  it('is as large at a limit of 100,000 as at one of 200, and errs by a hundredth of the window at most', () => {
+    const window = createWindow({ limit: 100_000, windowMs: 60_000 });
+    for (let at = 0; at < 60_000; at++) {
+      window.lease('own', Infinity, at, true);
+      window.arrive('own', at);
+    }
+    expect(window.state().arrived.length).toBeLessThan(300);
+    expect(window.used(60_000)).toBe(60_000);
+    for (const later of [10_000, 30_000, 50_000]) {
+      const left = window.used(60_000 + later);
+      expect(left).toBeGreaterThanOrEqual(60_000 - later);
+      expect(left).toBeLessThanOrEqual(60_000 - later + 600);
+    }
+    expect(window.used(121_000)).toBe(0);
+  });
+});

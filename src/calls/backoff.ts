@@ -12,12 +12,11 @@ export function backoffMs(failed: number, { baseMs, capMs }: RetryPolicy, random
   return random * Math.min(capMs, baseMs * 2 ** Math.min(failed - 1, 30));
 }
 
-/** Retries that every call earns for its integration. */
-const earnedByCall = 0.2;
-/** A quiet integration may still retry: this many at once, and one every `trickleMs`. */
+/** Of the calls of about the last minute. */
+const share = 0.2;
+/** A quiet integration may retry too: so many in about a minute. */
 const reserve = 10;
-const trickleMs = 2_000;
-const most = 100;
+const forgetMs = 60_000;
 
 /**
  * What an integration's calls may spend on retries: a fifth of the calls, so that an outage is not amplified by all
@@ -30,22 +29,27 @@ export interface RetryBudget {
 }
 
 export function createRetryBudget(clock: Clock): RetryBudget {
-  let balance = reserve;
+  let calls = 0;
+  let retries = 0;
   let countedAt = clock.monotonic();
 
-  const trickle = () => {
+  /** Older ones count for less and less. */
+  const fade = () => {
     const now = clock.monotonic();
-    if (balance < reserve) balance = Math.min(reserve, balance + (now - countedAt) / trickleMs);
+    const kept = Math.exp((countedAt - now) / forgetMs);
+    calls *= kept;
+    retries *= kept;
     countedAt = now;
   };
   return {
     earn() {
-      balance = Math.min(most, balance + earnedByCall);
+      fade();
+      calls++;
     },
     spend() {
-      trickle();
-      if (balance < 1) return false;
-      balance -= 1;
+      fade();
+      if (retries + 1 > Math.max(reserve, calls * share)) return false;
+      retries++;
       return true;
     },
   };

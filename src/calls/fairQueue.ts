@@ -18,7 +18,7 @@ export interface FairQueue<T> {
   remove(place: Place<T>, served: boolean): void;
   /** Whose turn it is at this level; it stays. */
   peek(level: number): Place<T> | undefined;
-  /** How many would surely go before one who came now. */
+  /** How many of this level would surely go before one who came now. */
   ahead(level: number, who: string): number;
   /** Everybody, in no order. Leaving meanwhile is allowed. */
   all(): Generator<Place<T>>;
@@ -86,11 +86,9 @@ export function createFairQueue<T>(): FairQueue<T> {
       return undefined;
     },
     ahead(level, who) {
-      let count = 0;
-      for (let above = 0; above < level; above++) count += lanes[above]!.size;
       const { lines } = lanes[level]!;
       const own = lines.get(who);
-      return count + (own ? own.size + lines.size - 1 : lines.size);
+      return own ? own.size + lines.size - 1 : lines.size;
     },
     *all() {
       for (const { lines } of lanes)
@@ -105,6 +103,8 @@ export function createFairQueue<T>(): FairQueue<T> {
 export interface Ageing {
   /** The level whose turn it is among those present; undefined when nobody is. Counts it as gone. */
   next(present: (level: number) => boolean): number | undefined;
+  /** How often it has been passed over since its last turn. */
+  passed(level: number): number;
 }
 
 export function createAgeing(): Ageing {
@@ -121,5 +121,6 @@ export function createAgeing(): Ageing {
       for (let level = chosen + 1; level < patience.length; level++) if (present(level)) passed[level]!++;
       return chosen;
     },
+    passed: (level) => passed[level]!,
   };
 }

@@ -19,40 +19,60 @@ export interface KeeperClock {
   rebased(state: SharedState): SharedState;
 }
 
-/** How much worse a sample becomes as it ages: what two clocks may drift apart. */
+/** What two clocks may drift apart. */
 const drift = 2e-4;
-/** Nothing but a step of the clock moves it by so much. */
-const stepMs = 1_000;
+/** Apart by more than that and their drift, two answers prove that somebody stepped the clock. */
+const slackMs = 5;
+/** A row from so far in the future was written before a step back; one from nearer is over soon by itself. */
+const futureMs = 1_000;
+const mostSteps = 8;
 
 export function createKeeperClock(clock: Clock): KeeperClock {
-  let sample = { low: clock.now() - clock.monotonic(), high: clock.now() - clock.monotonic(), at: -Infinity };
-  let step: { byMs: number; beforeMs: number } | undefined;
+  // How far it is ahead of our monotonic time, at least and at most.
+  let low = clock.now() - clock.monotonic();
+  let high = low;
+  let lastAt = -Infinity;
+  /** Forward, oldest first. What was written by `beforeMs`, on the clock as it was, is `byMs` older than it looks. */
+  const steps: { byMs: number; beforeMs: number }[] = [];
 
   return {
     heard(nowMs, askedAt, heardAt) {
-      const next = { low: nowMs - heardAt, high: nowMs - askedAt, at: heardAt };
-      const byMs = next.low - sample.low;
-      if (sample.at > -Infinity && Math.abs(byMs) > stepMs + (heardAt - askedAt))
-        step = { byMs, beforeMs: heardAt + sample.high + stepMs / 2 };
-      const worn = sample.high - sample.low + (heardAt - sample.at) * drift;
-      if (next.high - next.low <= worn || Math.abs(byMs) > stepMs) sample = next;
+      const least = nowMs - heardAt;
+      const most = nowMs - askedAt;
+      const wornMs = (heardAt - lastAt) * drift;
+      const forthMs = least - (high + wornMs);
+      const backMs = low - wornMs - most;
+      if (forthMs <= 0 && backMs <= 0) {
+        // Both are right, so a slow answer spoils nothing.
+        low = Math.max(low - wornMs, least);
+        high = Math.min(high + wornMs, most);
+      } else {
+        // Half-way, for what was written since the step is not to be moved.
+        if (forthMs > slackMs) steps.push({ byMs: most - low, beforeMs: heardAt + high + forthMs / 2 });
+        if (backMs > slackMs) steps.length = 0;
+        if (steps.length > mostSteps) steps.shift();
+        low = least;
+        high = most;
+      }
+      lastAt = heardAt;
     },
-    earliest: () => clock.monotonic() + sample.low,
-    latest: (at = clock.monotonic()) => at + sample.high,
-    surelyAt: (keeperMs) => keeperMs - sample.low,
-    possiblyAt: (keeperMs) => keeperMs - sample.high,
+    earliest: () => clock.monotonic() + low,
+    latest: (at = clock.monotonic()) => at + high,
+    surelyAt: (keeperMs) => keeperMs - low,
+    possiblyAt: (keeperMs) => keeperMs - high,
     rebased(state) {
-      const nowMs = clock.monotonic() + sample.low;
-      // Written in what is the future now, or before a step forward that we noticed: it is as old as can be told.
-      if (state.atMs > nowMs + stepMs) return shifted(state, nowMs - state.atMs);
-      if (step && step.byMs > 0 && state.atMs > 0 && state.atMs <= step.beforeMs)
-        return shifted(state, step.byMs);
-      return state;
+      const ageMs = clock.monotonic() + low - state.atMs;
+      if (ageMs < -futureMs) return shifted(state, ageMs);
+      let byMs = 0;
+      for (const step of steps) if (state.atMs + byMs <= step.beforeMs) byMs += step.byMs;
+      // At the most it is taken for new.
+      return byMs > 0 && state.atMs > 0 ? shifted(state, Math.min(byMs, Math.max(0, ageMs))) : state;
     },
   };
 }
 
-function shifted(state: SharedState, byMs: number): SharedState {
+/** The state on a clock that is so far ahead of the present one. */
+export function shifted(state: SharedState, byMs: number): SharedState {
   return {
     arrived: state.arrived.map(([atMs, calls]) => [atMs + byMs, calls]),
     leased: Object.fromEntries(

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { noCalls, type BudgetRow, type BudgetRows, type SharedState } from './budgetRows.ts';
-import type { KeeperClock } from './keeperClock.ts';
+import { shifted, type KeeperClock } from './keeperClock.ts';
 import { isUrgent, type createBudgets } from './rateLimit.ts';
 import { transitMs } from './slots.ts';
 import { createWindow, type Bucket, type Window } from './window.ts';
@@ -27,7 +27,7 @@ export interface Asker {
 export interface News {
   bucket: Bucket;
   /** Leased calls and when they had arrived; undefined: they were not made. */
-  reports: { batch: string; arrivedAt: number | undefined }[];
+  reports: { batch: string; arrivedAt: number | undefined; late: boolean }[];
   pausedUntil: number;
   learnt: { remaining: number; leavesAt: number }[];
   /** When it is to be told at the latest. */
@@ -41,6 +41,8 @@ export function horizonMs(buckets: readonly Bucket[]): number {
 
 /** More attempts than any number of processes that write at the same time can need. */
 const mostAttempts = 12;
+/** After that the keeper's clock may have been stepped, and what we know of the rows is no longer worth a try. */
+const staleMs = 10_000;
 const leastUseMs = 250;
 
 /** Askers that share a bucket, with all their buckets: rows that change together. */
@@ -60,18 +62,26 @@ export function createLeases(deps: {
   const me = clock.randomUUID().slice(0, 8);
   const known = new Map<string, BudgetRow>();
   let batches = 0;
+  let heardAt = -Infinity;
 
   const timed = async <T extends { nowMs: number }>(work: Promise<T>): Promise<T> => {
     const askedAt = clock.monotonic();
     const result = await work;
-    keeper.heard(result.nowMs, askedAt, clock.monotonic());
+    heardAt = clock.monotonic();
+    keeper.heard(result.nowMs, askedAt, heardAt);
     return result;
   };
+  /** As it is read here, on our monotonic clock: no step of the keeper's moves that. */
+  const adopt = (bucket: Bucket, state: SharedState, nowMs: number, now: number) =>
+    budgets.adopt(bucket, createWindow(bucket, shifted(state, now - nowMs)));
 
-  const tell = (window: Window, { bucket, reports, pausedUntil, learnt }: News) => {
-    for (const { batch, arrivedAt } of reports)
+  const tell = (window: Window, leased: SharedState['leased'], news: News) => {
+    const { bucket, reports, pausedUntil, learnt } = news;
+    for (const { batch, arrivedAt, late } of reports)
       if (arrivedAt === undefined) window.giveBack(batch);
-      else window.arrive(batch, keeper.latest(arrivedAt));
+      else if (leased[batch] || !late) window.arrive(batch, keeper.latest(arrivedAt));
+      // Its lease has ended, and counts for a time before.
+      else window.charge(1, keeper.latest(arrivedAt) + bucket.windowMs + lateGuardMs);
     if (pausedUntil > -Infinity) window.pause(keeper.latest(pausedUntil));
     for (const { remaining, leavesAt } of learnt)
       window.charge(bucket.limit - window.used(keeper.earliest()) - remaining, keeper.latest(leavesAt));
@@ -79,6 +89,7 @@ export function createLeases(deps: {
 
   /** What the rows would become, and what that would grant. */
   const draft = (group: Group, news: Map<string, News>) => {
+    const now = clock.monotonic();
     const nowMs = keeper.earliest();
     const batch = `${me}.${++batches}`;
     const windows = new Map<string, Window>();
@@ -92,7 +103,7 @@ export function createLeases(deps: {
       const state = keeper.rebased(known.get(key)!.state);
       const window = createWindow(bucket, state);
       const own = news.get(key);
-      if (own) tell(window, own);
+      if (own) tell(window, state.leased, own);
       const askers = group.askers.filter(({ buckets }) => buckets.some((one) => one.key === key));
       const recent = Object.entries(state.asked).filter(
         ([, [atMs]]) => atMs > nowMs - 3 * horizonMs([bucket]),
@@ -114,7 +125,7 @@ export function createLeases(deps: {
 
     const granted = group.askers.map((asker) => ({
       asker,
-      times: [] as number[],
+      grants: [] as Grant[],
       nextMs: nowMs,
       yields: false,
       contended: false,
@@ -123,7 +134,7 @@ export function createLeases(deps: {
     for (let open = granted.toSorted((a, b) => a.asker.level - b.asker.level); open.length > 0;)
       open = open.filter((one) => {
         const { buckets, waiting, grants } = one.asker;
-        if (one.times.length >= waiting - grants.length) return false;
+        if (one.grants.length >= waiting - grants.length) return false;
         one.yields = buckets.some(({ key }) => yielding.has(key));
         one.contended = buckets.some(({ key }) => rivals.has(key));
         const urgent = isUrgent(one.asker.level);
@@ -136,7 +147,11 @@ export function createLeases(deps: {
           windows.get(key)!.lease(batch, untilMs, free[i]!, contended.has(key));
           quotas.set(key, quotas.get(key)! - 1);
         }
-        one.times.push(one.nextMs);
+        one.grants.push({
+          dueAt: keeper.surelyAt(one.nextMs),
+          lastAt: keeper.possiblyAt(one.nextMs + usableMs(buckets)),
+          batch,
+        });
         return true;
       });
 
@@ -145,66 +160,76 @@ export function createLeases(deps: {
       version: known.get(key)!.version,
       state: { ...windows.get(key)!.state(), atMs: nowMs, asked: asked.get(key)! },
     }));
-    return { group, batch, windows, granted, changed };
+    const untilNext = granted.map(({ nextMs }) => keeper.possiblyAt(nextMs));
+    return { group, granted, untilNext, changed, nowMs, draftedAt: now };
   };
 
-  const settle = ({ group, batch, windows, granted, changed }: ReturnType<typeof draft>) => {
-    for (const row of changed) known.set(row.key, { ...row, version: row.version + 1 });
-    for (const [key, bucket] of group.buckets) budgets.adopt(bucket, windows.get(key)!);
+  const settle = ({ group, granted, untilNext, changed, nowMs, draftedAt }: ReturnType<typeof draft>) => {
+    for (const row of changed) {
+      known.set(row.key, { ...row, version: row.version + 1 });
+      adopt(group.buckets.get(row.key)!, row.state, nowMs, draftedAt);
+    }
     const now = clock.monotonic();
-    for (const { asker, times, nextMs, yields, contended } of granted) {
+    for (const [i, { asker, grants, yields, contended }] of granted.entries()) {
       const horizon = horizonMs(asker.buckets);
-      for (const atMs of times)
-        asker.grants.push({
-          dueAt: keeper.surelyAt(atMs),
-          lastAt: keeper.possiblyAt(atMs + usableMs(asker.buckets)),
-          batch,
-        });
+      const nextAt = untilNext[i]!;
+      asker.grants.push(...grants);
       const last = asker.grants.at(-1);
       // Asking seldom, everybody finds more when he asks: a share of what has come within the horizon since.
       const patienceMs = (contended ? 0.6 : 0.05) * horizon * (0.9 + clock.random() * 0.2);
-      if (yields) asker.nextAskAt = now + horizon;
-      else if (times.length > 0 && last)
+      if (times.length >= asker.waiting - (asker.grants.length - times.length)) asker.nextAskAt = now;
+      else if (yields) asker.nextAskAt = now + horizon;
+      else if (grants.length > 0 && last)
         asker.nextAskAt = Math.max(now + patienceMs, last.dueAt - horizon / 8);
       // All is leased: it comes back when that is reported.
-      else if (nextMs === Infinity) asker.nextAskAt = now + Math.max(patienceMs, horizon / 4);
-      else asker.nextAskAt = Math.max(now + patienceMs, keeper.possiblyAt(nextMs) - horizon);
+      else if (nextAt === Infinity) asker.nextAskAt = now + Math.max(patienceMs, horizon / 4);
+      else asker.nextAskAt = Math.max(now + patienceMs, nextAt - horizon);
     }
-    return granted.filter(({ times }) => times.length > 0).map(({ asker }) => asker);
+    return granted.filter(({ grants }) => grants.length > 0).map(({ asker }) => asker);
   };
 
   return {
     /**
      * Tells the rows what is new and leases what is asked for, as far as there is any. Rejects when the rows cannot
-     * be reached; then they may or may not have been told.
+     * be reached; then they may or may not have been told, and some askers may have got something all the same.
+     * @param signal stops it between two statements
      * @returns who got something, and what could not be told because others wrote all the time
      */
     async exchange(
       asking: readonly Asker[],
       told: readonly News[],
+      signal: AbortSignal,
     ): Promise<{ served: Asker[]; untold: News[] }> {
       const news = new Map(told.map((one) => [one.bucket.key, one]));
       const loud = told.filter((one) => one.pausedUntil > -Infinity).map(({ bucket }) => bucket.key);
       const served: Asker[] = [];
       let left = grouped(asking, told);
+      if (clock.monotonic() - heardAt > staleMs) known.clear();
       for (let attempt = 1; left.length > 0 && attempt <= mostAttempts; attempt++) {
         if (attempt > 2) await clock.sleep(clock.random() * 4 * attempt);
+        signal.throwIfAborted();
         const unknown = left.flatMap(({ buckets }) => [...buckets.keys()].filter((key) => !known.has(key)));
         if (unknown.length > 0)
           for (const row of (await timed(rows.open([...new Set(unknown)]))).rows) known.set(row.key, row);
-        const drafts = left.map((group) => draft(group, news));
+        // A row that somebody made since the statement began is not seen by it: next time.
+        const seen = ({ buckets }: Group) => [...buckets.keys()].every((key) => known.has(key));
+        const unseen = left.filter((group) => !seen(group));
+        signal.throwIfAborted();
+        const drafts = left.filter(seen).map((group) => draft(group, news));
         const { written, rows: present } = await timed(
           rows.exchange(
             drafts.map(({ changed }) => changed),
             loud,
           ),
         );
-        left = [];
+        left = unseen;
         for (const [i, one] of drafts.entries()) {
           if (written[i]) served.push(...settle(one));
-          else left.push(one.group);
+          else {
+            left.push(one.group);
+            for (const key of one.group.buckets.keys()) known.delete(key);
+          }
         }
-        for (const { buckets } of left) for (const key of buckets.keys()) known.delete(key);
         for (const row of present) known.set(row.key, row);
       }
       if (known.size > mostKnown) known.clear();
@@ -216,12 +241,14 @@ export function createLeases(deps: {
       const present = await timed(rows.read(buckets.map(({ key }) => key)));
       const states = new Map(present.rows.map(({ key, state }) => [key, keeper.rebased(state)]));
       for (const bucket of buckets)
-        budgets.adopt(bucket, createWindow(bucket, states.get(bucket.key) ?? noCalls));
+        adopt(bucket, states.get(bucket.key) ?? noCalls, keeper.earliest(), clock.monotonic());
     },
   };
 }
 
 const mostKnown = 10_000;
+/** As the window guards a call that arrived in time. */
+const lateGuardMs = 10;
 const usableMs = (buckets: readonly Bucket[]) => Math.max(leastUseMs, horizonMs(buckets));
 
 function grouped(asking: readonly Asker[], told: readonly News[]): Group[] {

@@ -57,7 +57,7 @@ export interface Budget {
 /** Interactive calls and webhooks may run ahead of the pace. */
 export const isUrgent = (level: number) => level <= 1;
 
-/** Looks between two sweeps for buckets that are wholly free. */
+/** Looks between two sweeps for buckets that are wholly free, at least: a sweep looks at all, so more of them wait longer. */
 const sweepEvery = 1_000;
 /** Nothing tells when calls under way have arrived: look again. */
 const askAgainMs = 20;
@@ -106,11 +106,15 @@ export function createRateLimiter(clock: Clock): RateLimiter {
       const of = budgets.of(buckets);
       const now = clock.monotonic();
       if (freeAt(of, now, level) > now && waitMs(of, level) > 0) return undefined;
-      for (const { window } of of) window.lease(own, Infinity, now, waited);
+      // Who keeps to the pace has waited for it to come: that time is nobody's to take back.
+      for (const { window } of of) window.lease(own, Infinity, now, waited && isUrgent(level));
       return slots.open(of);
     },
     joined() {},
-    estimateMs: budgets.estimateMs,
+    estimateMs(buckets, ahead) {
+      slots.settleOverdue();
+      return budgets.estimateMs(buckets, ahead);
+    },
     pause(buckets, ms) {
       const until = clock.monotonic() + ms;
       for (const { window } of budgets.of(buckets)) window.pause(until);
@@ -136,12 +140,15 @@ export function createRateLimiter(clock: Clock): RateLimiter {
 export function createBudgets(now: () => number) {
   const all = new Map<string, Budget>();
   let looks = 0;
+  let sweepAt = sweepEvery;
 
   const budgetOf = (bucket: Bucket): Budget => {
     const known = all.get(bucket.key);
     if (known && known.bucket.limit === bucket.limit && known.bucket.windowMs === bucket.windowMs)
       return known;
-    return adopt(bucket, createWindow(bucket, known?.window.state()));
+    if (!known) return adopt(bucket, createWindow(bucket));
+    // In place, for calls under way hold on to it.
+    return Object.assign(known, { bucket, window: createWindow(bucket, known.window.state()) });
   };
   const adopt = (bucket: Bucket, window: Window): Budget => {
     const budget = { bucket, window };
@@ -149,10 +156,11 @@ export function createBudgets(now: () => number) {
     return budget;
   };
   const sweep = () => {
-    if (++looks % sweepEvery !== 0) return;
+    if (++looks < sweepAt) return;
     const at = now();
     for (const [key, { window }] of all)
       if (window.pausedUntil() <= at && window.used(at) === 0) all.delete(key);
+    sweepAt = looks + Math.max(sweepEvery, all.size);
   };
   const of = (buckets: readonly Bucket[]): Budget[] => {
     sweep();

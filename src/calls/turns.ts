@@ -2,6 +2,7 @@ import type { Cancel, Clock } from '../clock.ts';
 import {
   createAgeing,
   createFairQueue,
+  patience,
   priorities,
   type Ageing,
   type FairQueue,
@@ -50,6 +51,7 @@ interface Line {
   key: string;
   buckets: readonly Bucket[];
   queue: FairQueue<Waiter>;
+  /** Its last turn; that of a line that forms is now, so that one which forms anew each time passes no other. */
   servedAt: number;
   /** The next look. */
   timer: { at: number; cancel: Cancel } | undefined;
@@ -92,7 +94,10 @@ export function createTurns(
     const key = keyOf(buckets);
     let line = lines.get(key);
     if (!line)
-      lines.set(key, (line = { key, buckets, queue: createFairQueue(), servedAt: 0, timer: undefined }));
+      lines.set(
+        key,
+        (line = { key, buckets, queue: createFairQueue(), servedAt: ++served, timer: undefined }),
+      );
     return line;
   };
   const crowdOf = (key: string): Crowd => {
@@ -126,12 +131,15 @@ export function createTurns(
   const foremost = (line: Line): { line: Line; place: Place<Waiter> } => {
     let widest = crowds.get(line.buckets[0]!.key)!;
     const able = new Set([line]);
+    // Whoever has the turn of an urgent call is as urgent: beside endless urgent calls nothing else is ever free.
+    const urgency = levelOf(line);
     for (const { key } of line.buckets) {
       const crowd = crowds.get(key)!;
       if (crowd.lines.size > widest.lines.size) widest = crowd;
       if (crowd.lines.size > 1)
         for (const other of crowd.lines)
-          if (!able.has(other) && limiter.waitMs(other.buckets, levelOf(other)) === 0) able.add(other);
+          if (!able.has(other) && limiter.waitMs(other.buckets, Math.min(urgency, levelOf(other))) === 0)
+            able.add(other);
     }
     const has = (level: number) => (one: Line) => one.queue.sizeOf(level) > 0;
     const level = widest.ageing.next((one) => (able.size === 1 ? has(one)(line) : [...able].some(has(one))))!;
@@ -140,8 +148,8 @@ export function createTurns(
     return { line: best!, place: best!.queue.peek(level)! };
   };
 
-  /** Lets through whoever may go, then plans to look again when the next one may. */
-  const look = (line: Line): void => {
+  /** Lets through whoever may go, then plans to look again when the next one may. `fresh` has only just come. */
+  const look = (line: Line, fresh?: Place<Waiter>): void => {
     while (line.queue.size > 0) {
       const waitMs = limiter.waitMs(line.buckets, levelOf(line));
       if (waitMs > 0) return plan(line, waitMs);
@@ -152,7 +160,8 @@ export function createTurns(
         next.place.item.end(refusal);
         continue;
       }
-      const slot = limiter.take(next.line.buckets, levelOf(next.line), true);
+      const level = Math.min(levelOf(line), levelOf(next.line));
+      const slot = limiter.take(next.line.buckets, level, next.place !== fresh);
       if (!slot) return plan(line, 1);
       next.line.servedAt = ++served;
       leave(next.line, next.place, 'served');
@@ -211,7 +220,7 @@ export function createTurns(
         crowd.size++;
       }
       // One more of the kind that waits already changes nothing before the planned look.
-      if (sooner || !line.timer) look(line);
+      if (sooner || !line.timer) look(line, place);
       else limiter.joined(buckets);
       return place;
     },
@@ -225,16 +234,24 @@ export function createTurns(
       return true;
     },
     estimateMs(buckets, level, who) {
-      const key = keyOf(buckets);
-      // Who waits for other buckets too may be held up there, and let this call pass.
-      const surelyAhead = (line: Line) =>
-        line.key === key || line.buckets.every((other) => buckets.some((own) => own.key === other.key))
-          ? line.queue.ahead(level, who)
-          : 0;
-      return limiter.estimateMs(buckets, (bucket) => {
-        let ahead = 0;
-        for (const line of crowds.get(bucket.key)?.lines ?? []) ahead += surelyAhead(line);
-        return ahead;
+      const own = lines.get(keyOf(buckets));
+      const before = own?.queue.ahead(level, who) ?? 0;
+      let passed = 0;
+      for (const { key } of buckets) passed += crowds.get(key)?.ageing.passed(level) ?? 0;
+      // However many are more urgent, they pass this call and those before it only so often.
+      const most = Math.max(0, (before + 1) * patience[level]! - passed);
+      return limiter.estimateMs(buckets, ({ key }) => {
+        let above = 0;
+        let beside = 0;
+        for (const line of crowds.get(key)?.lines ?? []) {
+          // Who waits for other buckets too may be held up there, and let this call pass.
+          if (line !== own && !line.buckets.every((other) => buckets.some((one) => one.key === other.key)))
+            continue;
+          for (let more = 0; more < level; more++) above += line.queue.sizeOf(more);
+          // Another line has a turn for each of this one's.
+          if (line !== own) beside += Math.min(line.queue.sizeOf(level), Math.max(1, before));
+        }
+        return before + Math.max(beside, Math.min(above, most));
       });
     },
     recheck,

@@ -66,8 +66,8 @@ const guardMs = 5;
 const clockDrift = 2e-4;
 /** So much of the limit may go at once after a rest, if it is urgent; more is spread evenly. */
 const burstShare = 0.25;
-/** What a late timer may make up for. */
-const catchUpMs = 20;
+/** What a busy event loop may make up for. */
+const catchUpMs = 100;
 /** Of a larger limit, calls that arrive in the same part of the window are one entry, at the time of the last. */
 const mostEntries = 128;
 

@@ -23,10 +23,7 @@ describe('the rows of shared budgets', () => {
 
   it('are made where there are none, and read with the database’s time', async () => {
     const first = await rows.open(['a', 'b']);
-    expect(first.rows.map(({ key, version }) => [key, version]).toSorted()).toEqual([
-      ['a', 1],
-      ['b', 1],
-    ]);
+    expect(first.rows.map(({ key, version }) => `${key} ${version}`).toSorted()).toEqual(['a 1', 'b 1']);
     expect(Math.abs(first.nowMs - Date.now())).toBeLessThan(1_000);
     expect((await rows.open(['b', 'c'])).rows).toHaveLength(2);
     expect((await rows.read(['a', 'none'])).rows.map(({ key }) => key)).toEqual(['a']);
@@ -39,10 +36,7 @@ describe('the rows of shared budgets', () => {
       [],
     );
     expect(written).toEqual([false, true]);
-    expect(present.map(({ key, version }) => [key, version]).toSorted()).toEqual([
-      ['a', 1],
-      ['b', 1],
-    ]);
+    expect(present.map(({ key, version }) => `${key} ${version}`).toSorted()).toEqual(['a 1', 'b 1']);
     expect([await pace('a'), await pace('b'), await pace('c')]).toEqual([0, 0, 1]);
   });
 

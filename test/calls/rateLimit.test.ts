@@ -35,18 +35,22 @@ describe('a budget', () => {
     }
     expect(times.filter((at) => at === 0)).toHaveLength(3);
     expect(times).toHaveLength(10);
-    for (const [i, at] of times.entries()) if (i >= 3) expect(at - times[i - 1]!).toBeCloseTo(100, 0);
+    for (const [i, at] of times.slice(3).entries()) expect(at - times[i + 2]!).toBeCloseTo(100, 0);
     expect(takeAll([second])).toBe(0);
   });
 
   it('keeps that quarter for the urgent while others use the rest', async () => {
     const { clock, takeAll } = open();
-    expect(takeAll([second], bulk)).toBe(1);
-    await clock.advance(50);
-    expect(takeAll([second], bulk)).toBe(0);
-    expect(takeAll([second], interactive)).toBeGreaterThanOrEqual(2);
-    await clock.advance(150);
-    expect(takeAll([second], bulk)).toBe(0);
+    const hundred = { key: 'hundred', limit: 100, windowMs: 1_000 };
+    let used = 0;
+    for (let at = 0; at < 500; at += 10) {
+      used += takeAll([hundred], bulk);
+      await clock.advance(10);
+    }
+    expect(used).toBeGreaterThan(50);
+    expect(used).toBeLessThan(65);
+    expect(takeAll([hundred], bulk)).toBeLessThanOrEqual(1);
+    expect(takeAll([hundred], interactive)).toBeGreaterThan(12);
   });
 
   it('is taken from all of a call’s buckets or from none', async () => {
@@ -243,8 +247,8 @@ describe('random traffic', () => {
         expect(open).toBe(0);
         expect(mostUnderWay).toBeLessThanOrEqual(2);
         for (const bucket of buckets) {
-          if (bucket.windowMs > 0)
-            expect(worstWindow(arrived.get(bucket.key)!, bucket.windowMs)).toBeLessThanOrEqual(bucket.limit);
+          const worst = bucket.windowMs > 0 ? worstWindow(arrived.get(bucket.key)!, bucket.windowMs) : 0;
+          expect(worst).toBeLessThanOrEqual(bucket.limit);
           expect(turns.queued([bucket])).toBe(0);
         }
         expect(limiter.view(buckets)).toMatchObject({ remaining: 3, limit: 3, resetsAtMs: undefined });

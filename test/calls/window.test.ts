@@ -34,7 +34,7 @@ class Reference {
   }
   freeAt(now: number, urgent: boolean): number {
     this.settle(now);
-    const tolerance = urgent ? this.creditMs : Math.min(this.creditMs, 20);
+    const tolerance = urgent ? this.creditMs : Math.min(this.creditMs, 100);
     const leaves = [
       ...this.arrived.map((at) => at + this.heldMs),
       ...this.leased.map(() => Infinity),
@@ -44,7 +44,7 @@ class Reference {
   }
   lease(holder: string, untilMs: number, at: number, waited: boolean) {
     this.leased.push({ holder, untilMs });
-    const kept = waited ? Math.max(0, Math.min(this.aheadMs, this.creditMs) - this.stepMs) - 20 : 0;
+    const kept = waited ? Math.max(0, Math.min(this.aheadMs, this.creditMs) - this.stepMs) - 100 : 0;
     this.paceMs = Math.max(this.paceMs, at + kept) + this.stepMs;
     this.aheadMs = Math.max(0, this.paceMs - at);
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { IntegrationError, problem, type ProblemCode } from '../errors.ts';
-import type { Call, CallReport } from './call.ts';
+import type { Call } from './call.ts';
 import type { CircuitBreaker, Permit } from './circuitBreaker.ts';
 import { NoTurn, type Life, type Stoppable } from './endings.ts';
 import { priorities, type Place } from './fairQueue.ts';
@@ -14,10 +14,11 @@ export interface Run {
   call: Call;
   breaker: CircuitBreaker;
   life: Life;
-  progress: Pick<CallReport, 'waitedMs' | 'attempts' | 'requestId'> & {
-    /** Why the last attempt failed. */
-    last: IntegrationError | undefined;
-  };
+  waitedMs: number;
+  attempts: number;
+  requestId: string | undefined;
+  /** Why the last attempt failed. */
+  last: IntegrationError | undefined;
 }
 
 /** Leave for one attempt: of the rate limits, and of the breaker. */
@@ -144,6 +145,6 @@ class WaitingCall implements Waiter, Stoppable {
 
   #over(): void {
     this.#run.life.finished(this);
-    this.#run.progress.waitedMs += this.#queue.clock.monotonic() - this.#since;
+    this.#run.waitedMs += this.#queue.clock.monotonic() - this.#since;
   }
 }

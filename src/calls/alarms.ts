@@ -2,19 +2,16 @@ import type { Clock } from '../clock.ts';
 
 /** Wakes many calls at their deadlines with one timer: most of them are over by then, and a timer each costs more than the call. */
 export interface Alarms {
-  /** `ring` is called once `ms` are over, up to `grainMs` late, unless it is cleared before. */
-  set(ms: number, ringer: Ringer): Alarm;
+  /** The alarm rings once `ms` are over, up to `grainMs` late, unless it is cleared before. */
+  set(ms: number, alarm: Alarm): void;
   clear(alarm: Alarm): void;
   close(): void;
 }
 
-export interface Ringer {
-  ring(): void;
-}
-/** Those that ring together. */
 export interface Alarm {
-  readonly ringer: Ringer;
-  readonly together: Set<Alarm>;
+  ring(): void;
+  /** Those that ring with it; kept here to save an object for each call. */
+  together: Set<Alarm> | undefined;
 }
 
 const grainMs = 8;
@@ -37,7 +34,7 @@ export function createAlarms(clock: Clock): Alarms {
     for (const [, together] of due)
       for (const alarm of together) {
         together.delete(alarm);
-        alarm.ringer.ring();
+        alarm.ring();
       }
     for (const [grain, { size }] of grains)
       if (size === 0) grains.delete(grain);
@@ -46,17 +43,16 @@ export function createAlarms(clock: Clock): Alarms {
   };
 
   return {
-    set(ms, ringer) {
+    set(ms, alarm) {
       const grain = Math.ceil((clock.monotonic() + ms) / grainMs);
       let together = grains.get(grain);
       if (!together) grains.set(grain, (together = new Set()));
-      const alarm = { ringer, together };
       together.add(alarm);
+      alarm.together = together;
       if (grain < next) plan(grain);
-      return alarm;
     },
     clear(alarm) {
-      alarm.together.delete(alarm);
+      alarm.together?.delete(alarm);
     },
     close: () => cancel(),
   };

@@ -8,6 +8,8 @@ export interface SharedState extends WindowState {
   atMs: number;
   /** Who asked for calls lately, when, and how urgently (0 the most). */
   asked: Record<string, [atMs: number, level: number]>;
+  /** When it says nothing any longer that a new row would not. */
+  freeAtMs: number;
 }
 
 export interface BudgetRow {
@@ -35,7 +37,7 @@ export interface BudgetRows {
   read(keys: readonly string[]): Promise<{ rows: BudgetRow[]; nowMs: number }>;
   /** Writes each group whose rows all still have the version that they name, and tells all processes of the `loud` ones. */
   exchange(groups: readonly RowGroup[], loud: readonly string[]): Promise<Exchanged>;
-  /** Forgets what nobody has used for an hour. */
+  /** Forgets what nobody has used for an hour and is wholly free. */
   sweep(): Promise<void>;
 }
 
@@ -50,6 +52,7 @@ export const noCalls: SharedState = {
   pausedMs: 0,
   atMs: 0,
   asked: {},
+  freeAtMs: 0,
 };
 
 const now = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::float8`;
@@ -120,7 +123,11 @@ export function createBudgetRows(db: Kysely<Tables>): BudgetRows {
     },
 
     async sweep() {
-      await sql`delete from rate_budgets where used_at < now() - interval '1 hour'`.execute(db);
+      await sql`
+        delete from rate_budgets
+        where used_at < now() - interval '1 hour' and coalesce((state->>'freeAtMs')::float8, 0) < ${now}`.execute(
+        db,
+      );
     },
   };
 }

@@ -95,12 +95,22 @@ export function createCaller(options: CallerOptions): Caller {
     if (before === 0 && breaker.refusedForMs() > 0) turns.recheck();
   };
 
-  /** One attempt, reported to the breaker. */
-  const tryOnce = async (
-    { call, breaker, life }: Run,
-    request: HttpRequest,
-    { slot, permit }: Turn,
-  ): Promise<Judged> => {
+  /** One attempt, reported to the breaker; undefined when making the request took so long that the turn is over. */
+  const tryWith = async ({ slot, permit }: Turn, run: Run): Promise<Judged | undefined> => {
+    const { call, breaker, life } = run;
+    let made: HttpRequest | undefined;
+    try {
+      made = await life.during(call.request());
+      if (!slot.usable()) made = undefined;
+    } finally {
+      if (!made) {
+        slot.unused();
+        permit.abandoned();
+      }
+    }
+    if (!made) return undefined;
+    const request = made;
+    run.attempts++;
     const startedAt = clock.monotonic();
     let outcome: AttemptReport['outcome'] = 'OK';
     try {
@@ -112,6 +122,8 @@ export function createCaller(options: CallerOptions): Caller {
       // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
       if (troubles.has(outcome)) failed(breaker, permit);
       else permit.succeeded();
+      const learnt = judged.response ? learntFrom(judged.response.headers, clock.now()) : [];
+      if (learnt.length > 0) limiter.learn(call.buckets, learnt);
       return judged;
     } catch (error) {
       outcome = error instanceof TimeoutReached ? 'TIMEOUT' : 'DEADLINE_EXCEEDED';
@@ -130,6 +142,17 @@ export function createCaller(options: CallerOptions): Caller {
         onAttempt({ integration: call.integration, outcome, durationMs: clock.monotonic() - startedAt });
     }
   };
+
+  const refusesNewToken = (call: Call, judged: Failed) =>
+    new IntegrationError(
+      problem(
+        'REAUTHORIZATION_REQUIRED',
+        'The provider refuses even a new token: connect again.',
+        new Date(clock.now()),
+        evidence(judged.fault),
+      ),
+      originOf(call, judged),
+    );
 
   /** What a failed attempt means: to try again after a pause, or the problem that ends the call. */
   const decide = (call: Call, failure: Failed, attempts: number, own: Integration): Decision => {
@@ -160,70 +183,46 @@ export function createCaller(options: CallerOptions): Caller {
     return { retry: again, delayMs, cause: new IntegrationError(cause, originOf(call, failure)) };
   };
 
-  const run = async (running: Run, own: Integration): Promise<HttpResponse> => {
-    const { call, life, progress } = running;
-    let reauthenticated = false;
-    for (let failures = 0; ;) {
-      const mine = turn(running);
-      const taken = mine instanceof Promise ? await mine : mine;
-      let request: HttpRequest;
-      try {
-        request = await life.during(call.request());
-      } catch (error) {
-        taken.slot.unused();
-        taken.permit.abandoned();
-        throw error;
-      }
-      if (!taken.slot.usable()) {
-        // The token took so long that the turn is over.
-        taken.slot.unused();
-        taken.permit.abandoned();
-        continue;
-      }
-      progress.attempts++;
-      const judged = await tryOnce(running, request, taken);
-      if (judged.response) {
-        const learnt = learntFrom(judged.response.headers, clock.now());
-        if (learnt.length > 0) limiter.learn(call.buckets, learnt);
-      }
-      if (!judged.fault) return judged.response;
-      progress.requestId = judged.fault.requestId;
-      if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
-        if (reauthenticated)
-          throw new IntegrationError(
-            problem(
-              'REAUTHORIZATION_REQUIRED',
-              'The provider refuses even a new token: connect again.',
-              new Date(clock.now()),
-              evidence(judged.fault),
-            ),
-            originOf(call, judged),
-          );
-        reauthenticated = true;
-        await life.during(call.reauthenticate());
-        continue;
-      }
-      const decision = decide(call, judged, ++failures, own);
-      if (!decision.retry) throw decision.cause;
-      progress.last = decision.cause;
-      await life.pause(clock, decision.delayMs);
-    }
-  };
-
   return {
     async call(call) {
       if (closed) throw refusal(call, 'QUEUE_FULL', 'The service is shutting down.', 1_000);
       const own = integrationOf(call.integration);
       own.budget.earn();
       const startedAt = clock.monotonic();
-      const progress: Run['progress'] = { waitedMs: 0, attempts: 0, requestId: undefined, last: undefined };
       const life = new Life(alarms, call.deadlineAtMs - clock.now(), call.signal);
       alive.add(life);
+      const run: Run = {
+        call,
+        breaker: breakerOf(own, call.host),
+        life,
+        waitedMs: 0,
+        attempts: 0,
+        requestId: undefined,
+        last: undefined,
+      };
       let outcome: CallReport['outcome'] = 'OK';
       try {
-        return await run({ call, breaker: breakerOf(own, call.host), life, progress }, own);
+        let reauthenticated = false;
+        for (let failures = 0; ;) {
+          const next = turn(run);
+          const taken = next instanceof Promise ? await next : next;
+          const judged = await tryWith(taken, run);
+          if (!judged) continue;
+          if (!judged.fault) return judged.response;
+          run.requestId = judged.fault.requestId;
+          if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
+            if (reauthenticated) throw refusesNewToken(call, judged);
+            reauthenticated = true;
+            await life.during(call.reauthenticate());
+            continue;
+          }
+          const decision = decide(call, judged, ++failures, own);
+          if (!decision.retry) throw decision.cause;
+          run.last = decision.cause;
+          await life.pause(clock, decision.delayMs);
+        }
       } catch (error) {
-        const failure = outwards(error, progress.last, call.signal, clock.now());
+        const failure = outwards(error, run.last, call.signal, clock.now());
         outcome = failure instanceof IntegrationError ? failure.problem.code : 'PROVIDER_ERROR';
         throw failure;
       } finally {
@@ -234,11 +233,11 @@ export function createCaller(options: CallerOptions): Caller {
             integration: call.integration,
             connectionId: call.connectionId,
             priority: call.priority,
-            waitedMs: Math.round(progress.waitedMs),
-            attempts: progress.attempts,
+            waitedMs: Math.round(run.waitedMs),
+            attempts: run.attempts,
             outcome,
             durationMs: Math.round(clock.monotonic() - startedAt),
-            requestId: progress.requestId,
+            requestId: run.requestId,
           });
       }
     },

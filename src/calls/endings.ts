@@ -29,10 +29,10 @@ export interface Stoppable {
  * One call's time, from its start until its deadline, until nobody wants it any longer, or until we close. A class, for
  * thousands live at once.
  */
-export class Life {
+export class Life implements Alarm {
+  together: Set<Alarm> | undefined;
   readonly #alarms: Alarms;
   readonly #signal: AbortSignal | undefined;
-  readonly #deadline: Alarm;
   readonly #aborted: (() => void) | undefined;
   #ended: { reason: unknown } | undefined;
   #closing = false;
@@ -42,7 +42,7 @@ export class Life {
   constructor(alarms: Alarms, leftMs: number, signal: AbortSignal | undefined) {
     this.#alarms = alarms;
     this.#signal = signal;
-    this.#deadline = alarms.set(Math.max(0, leftMs), this);
+    alarms.set(Math.max(0, leftMs), this);
     if (!signal) return;
     this.#aborted = () => this.#end(signal.reason);
     if (signal.aborted) this.#aborted();
@@ -101,7 +101,8 @@ export class Life {
   async attempt<T>(timeoutMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     if (this.#ended) throw this.#ended.reason;
     const controller = new AbortController();
-    const timeout = this.#alarms.set(timeoutMs, { ring: () => controller.abort(new TimeoutReached()) });
+    const timeout: Alarm = { ring: () => controller.abort(new TimeoutReached()), together: undefined };
+    this.#alarms.set(timeoutMs, timeout);
     const attempting: Stoppable = { stop: (reason) => controller.abort(reason) };
     this.started(attempting);
     this.#sent = true;
@@ -117,7 +118,7 @@ export class Life {
 
   /** Nothing ends it any longer. */
   over(): void {
-    this.#alarms.clear(this.#deadline);
+    this.#alarms.clear(this);
     if (this.#aborted) this.#signal!.removeEventListener('abort', this.#aborted);
   }
 

@@ -83,5 +83,6 @@ export function shifted(state: SharedState, byMs: number): SharedState {
     pausedMs: state.pausedMs + byMs,
     atMs: state.atMs + byMs,
     asked: {},
+    freeAtMs: state.freeAtMs + byMs,
   };
 }

@@ -81,7 +81,7 @@ export function createLeases(deps: {
       if (arrivedAt === undefined) window.giveBack(batch);
       else if (leased[batch] || !late) window.arrive(batch, keeper.latest(arrivedAt));
       // Its lease has ended, and counts for a time before.
-      else window.charge(1, keeper.latest(arrivedAt) + bucket.windowMs + lateGuardMs);
+      else window.charge(1, keeper.latest(arrivedAt) + bucket.windowMs * 1.001 + lateGuardMs);
     if (pausedUntil > -Infinity) window.pause(keeper.latest(pausedUntil));
     for (const { remaining, leavesAt } of learnt)
       window.charge(bucket.limit - window.used(keeper.earliest()) - remaining, keeper.latest(leavesAt));
@@ -155,11 +155,16 @@ export function createLeases(deps: {
         return true;
       });
 
-    const changed = [...group.buckets.keys()].map((key) => ({
-      key,
-      version: known.get(key)!.version,
-      state: { ...windows.get(key)!.state(), atMs: nowMs, asked: asked.get(key)! },
-    }));
+    const changed = [...group.buckets].map(([key, bucket]) => {
+      const window = windows.get(key)!;
+      const freeAtMs = Math.max(
+        nowMs + 2 * bucket.windowMs,
+        window.emptyAt(nowMs) ?? 0,
+        window.pausedUntil(),
+      );
+      const state = { ...window.state(), atMs: nowMs, asked: asked.get(key)!, freeAtMs };
+      return { key, version: known.get(key)!.version, state };
+    });
     const untilNext = granted.map(({ nextMs }) => keeper.possiblyAt(nextMs));
     return { group, granted, untilNext, changed, nowMs, draftedAt: now };
   };
@@ -177,7 +182,7 @@ export function createLeases(deps: {
       const last = asker.grants.at(-1);
       // Asking seldom, everybody finds more when he asks: a share of what has come within the horizon since.
       const patienceMs = (contended ? 0.6 : 0.05) * horizon * (0.9 + clock.random() * 0.2);
-      if (times.length >= asker.waiting - (asker.grants.length - times.length)) asker.nextAskAt = now;
+      if (grants.length >= asker.waiting - (asker.grants.length - grants.length)) asker.nextAskAt = now;
       else if (yields) asker.nextAskAt = now + horizon;
       else if (grants.length > 0 && last)
         asker.nextAskAt = Math.max(now + patienceMs, last.dueAt - horizon / 8);

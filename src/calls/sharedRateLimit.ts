@@ -3,7 +3,7 @@ import type { BudgetRows } from './budgetRows.ts';
 import { createKeeperClock } from './keeperClock.ts';
 import { createLeases, horizonMs, type Asker, type Grant, type News } from './leases.ts';
 import { createBudgets, type RateLimiter, type WaitingCalls } from './rateLimit.ts';
-import { createSlots } from './slots.ts';
+import { createSlots, transitMs } from './slots.ts';
 import type { Bucket } from './window.ts';
 
 export interface SharedRateLimiterOptions {
@@ -34,7 +34,7 @@ export interface SharedRateLimiter extends RateLimiter {
 export function createSharedRateLimiter(options: SharedRateLimiterOptions): SharedRateLimiter {
   const { clock, rows, onTrouble = () => {} } = options;
   const keeper = createKeeperClock(clock);
-  const budgets = createBudgets(() => keeper.earliest());
+  const budgets = createBudgets(() => clock.monotonic());
   const leases = createLeases({ clock, rows, keeper, budgets, longestCallMs: options.longestCallMs });
   const askers = new Map<string, Asker>();
   const news = new Map<string, News>();
@@ -55,13 +55,16 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       );
     return own;
   };
-  const report = (buckets: readonly Bucket[], batch: string, arrivedAt: number | undefined) => {
+  const report = (buckets: readonly Bucket[], { batch, lastAt }: Grant, arrivedAt: number | undefined) => {
     for (const bucket of buckets) {
       const own = newsOf(bucket);
-      own.reports.push({ batch, arrivedAt });
+      // Its line took so long to open that the lease may have ended before.
+      const late = arrivedAt !== undefined && arrivedAt > lastAt + transitMs;
+      own.reports.push({ batch, arrivedAt, late });
       // Where there is room enough, the lease may as well end by itself.
-      const tight = budgets.of([bucket])[0]!.window.used(keeper.earliest()) * 2 > bucket.limit;
-      if (tight || arrivedAt === undefined) due(own, clock.monotonic() + horizonMs([bucket]) * 0.8);
+      const tight = budgets.of([bucket])[0]!.window.used(clock.monotonic()) * 2 > bucket.limit;
+      if (late) due(own, clock.monotonic());
+      else if (tight || arrivedAt === undefined) due(own, clock.monotonic() + horizonMs([bucket]) * 0.8);
       else if (own.reports.length > 256) own.reports.splice(0, 128);
     }
   };
@@ -70,21 +73,21 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
     plan(own.dueAt);
   };
   const slots = createSlots<Grant & { buckets: readonly Bucket[] }>(clock, {
-    arrived({ buckets, batch }, at) {
+    arrived(grant, at) {
       report(
-        buckets.filter(({ windowMs }) => windowMs > 0),
-        batch,
+        grant.buckets.filter(({ windowMs }) => windowMs > 0),
+        grant,
         at,
       );
     },
-    ended({ buckets, batch }) {
+    ended(grant) {
       report(
-        buckets.filter(({ windowMs }) => windowMs === 0),
-        batch,
+        grant.buckets.filter(({ windowMs }) => windowMs === 0),
+        grant,
         clock.monotonic(),
       );
     },
-    unused: ({ buckets, batch }) => report(buckets, batch, undefined),
+    unused: (grant) => report(grant.buckets, grant, undefined),
   });
 
   const askerOf = (buckets: readonly Bucket[]): Asker => {
@@ -105,7 +108,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const giveBack = (asker: Asker, which: (grant: Grant) => boolean) => {
     const back = asker.grants.filter(which);
     asker.grants = asker.grants.filter((grant) => !back.includes(grant));
-    for (const { batch } of back) report(asker.buckets, batch, undefined);
+    for (const grant of back) report(asker.buckets, grant, undefined);
   };
 
   /** One exchange at a time, which takes along all that is due. */
@@ -137,21 +140,19 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
     const asking = wanting().filter(({ nextAskAt }) => nextAskAt <= now);
     const urgent = [...news.values()].some(({ dueAt }) => dueAt <= now);
     if (asking.length > 0 || urgent) {
-      exchanging = exchange(asking);
+      exchanging = exchange(asking).finally(() => (exchanging = undefined));
       await exchanging;
-      exchanging = undefined;
     }
     planNext();
   };
   const exchange = async (asking: Asker[]) => {
     const told = [...news.values()];
     news.clear();
-    let served: readonly Asker[] = [];
+    const silence = new AbortController();
     try {
-      const done = await leases.exchange(asking, told);
-      served = done.served;
+      const { untold } = await answered(leases.exchange(asking, told, silence.signal), silence);
       failures = 0;
-      for (const { bucket, reports, pausedUntil } of done.untold) {
+      for (const { bucket, reports, pausedUntil } of untold) {
         const own = newsOf(bucket);
         own.reports.push(...reports);
         own.pausedUntil = Math.max(own.pausedUntil, pausedUntil);
@@ -170,9 +171,29 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       }
       if (failures++ === 0) onTrouble(error);
     }
-    for (const asker of served) queue.room(asker.buckets);
+    keepPauses();
+    for (const asker of asking) if (asker.grants.length > 0) queue.room(asker.buckets);
     // Somebody else was told to stay away, which we learn only now.
     if (asking.some(({ buckets }) => budgets.pausedMs(buckets) > 0)) queue.paused();
+  };
+  /** A line that has died says nothing for a quarter of an hour: another one may be better. */
+  const answered = <T>(work: Promise<T>, silence: AbortController): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const cancel = clock.timer(answerWithinMs, () => {
+        silence.abort(new Error('The database does not answer.'));
+        reject(silence.signal.reason as Error);
+      });
+      void work.then(resolve, reject).finally(cancel);
+    });
+  /** What we were told while we looked, the rows do not know yet. */
+  const keepPauses = () => {
+    for (const { bucket, pausedUntil } of news.values())
+      if (pausedUntil > clock.monotonic()) hold(bucket, pausedUntil);
+  };
+  const hold = (bucket: Bucket, until: number) => {
+    budgets.of([bucket])[0]!.window.pause(until);
+    for (const asker of askers.values())
+      if (asker.buckets.some(({ key }) => key === bucket.key)) giveBack(asker, () => true);
   };
   const planNext = () => {
     const holding = [...askers.values()].filter(({ grants }) => grants.length > 0);
@@ -200,6 +221,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       const bucket = concerned[0]?.buckets.find((one) => one.key === key);
       if (!bucket) return;
       void leases.read([bucket]).then(() => {
+        keepPauses();
         if (budgets.pausedMs([bucket]) <= 0) return;
         for (const asker of concerned) giveBack(asker, () => true);
         queue.paused();
@@ -227,18 +249,19 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
       const asker = askerOf(buckets);
       if (count(asker).waiting > asker.grants.length) plan(Math.max(clock.monotonic(), asker.nextAskAt));
     },
-    estimateMs: budgets.estimateMs,
+    estimateMs(buckets, ahead) {
+      // What is held for those before counts in the windows already.
+      const held = askers.get(keyOf(buckets))?.grants.length ?? 0;
+      return budgets.estimateMs(buckets, (bucket) => ahead(bucket) - held);
+    },
     pause(buckets, ms) {
       const until = clock.monotonic() + ms;
-      const keys = new Set(buckets.map(({ key }) => key));
-      for (const { bucket, window } of budgets.of(buckets)) {
-        window.pause(keeper.latest(until));
+      for (const bucket of buckets) {
         const own = newsOf(bucket);
         own.pausedUntil = Math.max(own.pausedUntil, until);
         due(own, clock.monotonic());
+        hold(bucket, until);
       }
-      for (const asker of askers.values())
-        if (asker.buckets.some(({ key }) => keys.has(key))) giveBack(asker, () => true);
     },
     pausedMs: budgets.pausedMs,
     learn(buckets, learnt) {
@@ -253,8 +276,8 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
         due(own, at);
       }
     },
-    view: (buckets) => budgets.view(buckets, clock.now() - keeper.earliest()),
-    refresh: (buckets) => leases.read(buckets).catch(onTrouble),
+    view: (buckets) => budgets.view(buckets, clock.now() - clock.monotonic()),
+    refresh: (buckets) => leases.read(buckets).then(keepPauses, onTrouble),
     serve(calls) {
       queue = calls;
     },
@@ -273,6 +296,7 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
 }
 
 const tidyMs = 100;
+const answerWithinMs = 5_000;
 const sweepEveryMs = 3_600_000;
 /** Leases wake who waits for them: this is for what nobody foresaw. */
 const lookAgainMs = 1_000;

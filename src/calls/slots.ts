@@ -79,7 +79,9 @@ class OpenSlot<T> implements Slot {
     if (this.#over) return;
     this.#over = true;
     const { clock, outcomes, flying } = this.#shared;
-    if (this.sentAt === -Infinity || flying.delete(this)) outcomes.arrived(this.what, clock.monotonic());
+    if (this.sentAt === -Infinity) outcomes.arrived(this.what, clock.monotonic());
+    else if (flying.delete(this))
+      outcomes.arrived(this.what, Math.min(clock.monotonic(), this.sentAt + transitMs));
     outcomes.ended(this.what);
   }
 

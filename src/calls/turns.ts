@@ -236,22 +236,34 @@ export function createTurns(
     estimateMs(buckets, level, who) {
       const own = lines.get(keyOf(buckets));
       const before = own?.queue.ahead(level, who) ?? 0;
-      let passed = 0;
-      for (const { key } of buckets) passed += crowds.get(key)?.ageing.passed(level) ?? 0;
       // However many are more urgent, they pass this call and those before it only so often.
-      const most = Math.max(0, (before + 1) * patience[level]! - passed);
+      let passes = (before + 1) * patience[level]!;
+      const near = new Set<Line>();
+      for (const { key } of buckets) {
+        const crowd = crowds.get(key);
+        if (!crowd) continue;
+        passes -= crowd.ageing.passed(level);
+        for (const line of crowd.lines) near.add(line);
+      }
       return limiter.estimateMs(buckets, ({ key }) => {
         let above = 0;
+        let others = 0;
         let beside = 0;
-        for (const line of crowds.get(key)?.lines ?? []) {
+        for (const line of near) {
+          let urgent = 0;
+          for (let more = 0; more < level; more++) urgent += line.queue.sizeOf(more);
           // Who waits for other buckets too may be held up there, and let this call pass.
-          if (line !== own && !line.buckets.every((other) => buckets.some((one) => one.key === other.key)))
+          const sure =
+            line === own || line.buckets.every((other) => buckets.some((one) => one.key === other.key));
+          if (!sure || !line.buckets.some((one) => one.key === key)) {
+            others += urgent;
             continue;
-          for (let more = 0; more < level; more++) above += line.queue.sizeOf(more);
-          // Another line has a turn for each of this one's.
-          if (line !== own) beside += Math.min(line.queue.sizeOf(level), Math.max(1, before));
+          }
+          above += urgent;
+          // Another line has a turn between two of this one's, and before one that only forms.
+          if (line !== own) beside += Math.min(line.queue.sizeOf(level), own ? before : 1);
         }
-        return before + Math.max(beside, Math.min(above, most));
+        return before + Math.max(beside, Math.min(above, Math.max(0, passes - others)));
       });
     },
     recheck,

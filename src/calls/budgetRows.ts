@@ -6,7 +6,7 @@ import type { WindowState } from './window.ts';
 export interface SharedState extends WindowState {
   /** When it was written, by the keeper's clock, on which all its times are. */
   atMs: number;
-  /** Who asked for calls lately, when, and how urgently (0 the most). */
+  /** Who asked for calls lately, when, and how urgent (0 the most) those are that still wait. */
   asked: Record<string, [atMs: number, level: number]>;
   /** When it says nothing any longer that a new row would not. */
   freeAtMs: number;
@@ -73,7 +73,8 @@ export function createBudgetRows(db: Kysely<Tables>): BudgetRows {
       rowsAndTime(sql`
         with made as (
           insert into rate_budgets (key, state)
-          select key, ${JSON.stringify(noCalls)}::jsonb from unnest(${keys}::text[]) as key
+          -- In one order for all, or two who make the same rows wait for each other.
+          select key, ${JSON.stringify(noCalls)}::jsonb from unnest(${keys}::text[]) as key order by key
           on conflict (key) do nothing
           returning key, version, state
         ), known as (

@@ -32,27 +32,34 @@ export function createKeeperClock(clock: Clock): KeeperClock {
   let low = clock.now() - clock.monotonic();
   let high = low;
   let lastAt = -Infinity;
+  let lastAskedAt = -Infinity;
   /** Forward, oldest first. What was written by `beforeMs`, on the clock as it was, is `byMs` older than it looks. */
   const steps: { byMs: number; beforeMs: number }[] = [];
 
   return {
     heard(nowMs, askedAt, heardAt) {
-      const least = nowMs - heardAt;
-      const most = nowMs - askedAt;
+      // One that was overtaken may be from before a step that we know of.
+      if (askedAt < lastAskedAt) return;
+      lastAskedAt = askedAt;
+      const answerWornMs = (heardAt - askedAt) * drift;
+      const least = nowMs - heardAt - answerWornMs;
+      const most = nowMs - askedAt + answerWornMs;
       const wornMs = (heardAt - lastAt) * drift;
-      const forthMs = least - (high + wornMs);
-      const backMs = low - wornMs - most;
-      if (forthMs <= 0 && backMs <= 0) {
-        // Both are right, so a slow answer spoils nothing.
-        low = Math.max(low - wornMs, least);
-        high = Math.min(high + wornMs, most);
-      } else {
-        // Half-way, for what was written since the step is not to be moved.
-        if (forthMs > slackMs) steps.push({ byMs: most - low, beforeMs: heardAt + high + forthMs / 2 });
-        if (backMs > slackMs) steps.length = 0;
+      const wornLow = low - wornMs;
+      const wornHigh = high + wornMs;
+      if (least > wornHigh + slackMs || most < wornLow - slackMs) {
+        // What was written since is not to be moved: half-way after a step forward, and after one back what comes now.
+        if (least > wornHigh)
+          steps.push({ byMs: most - wornLow, beforeMs: heardAt + (wornHigh + least) / 2 });
+        else for (const step of steps) step.beforeMs = Math.min(step.beforeMs, heardAt + least - 1);
         if (steps.length > mostSteps) steps.shift();
         low = least;
         high = most;
+      } else {
+        // Where both hold, or between the two: so a slow answer spoils nothing.
+        const bounds = [Math.max(wornLow, least), Math.min(wornHigh, most)];
+        low = Math.min(...bounds);
+        high = Math.max(...bounds);
       }
       lastAt = heardAt;
     },

@@ -44,6 +44,8 @@ const mostAttempts = 12;
 /** After that the keeper's clock may have been stepped, and what we know of the rows is no longer worth a try. */
 const staleMs = 10_000;
 const leastUseMs = 250;
+/** Below all levels. */
+const satisfied = 9;
 
 /** Askers that share a bucket, with all their buckets: rows that change together. */
 interface Group {
@@ -111,11 +113,10 @@ export function createLeases(deps: {
       if (recent.length > 0) contended.add(key);
       const others = recent.filter(([who]) => who !== me);
       if (others.length > 0) rivals.add(key);
-      asked.set(key, Object.fromEntries(recent));
+      asked.set(key, Object.fromEntries(askers.length > 0 ? others : recent));
       windows.set(key, window);
       if (askers.length === 0) continue;
       const level = Math.min(...askers.map((asker) => asker.level));
-      asked.get(key)![me] = [nowMs, level];
       const share = Math.ceil(
         window.freeBy(nowMs, nowMs + horizonMs([bucket]), isUrgent(level)) / (others.length + 1),
       );
@@ -155,6 +156,13 @@ export function createLeases(deps: {
         return true;
       });
 
+    for (const { asker, grants } of granted)
+      for (const { key } of asker.buckets) {
+        const waits = asker.waiting > asker.grants.length + grants.length;
+        // Who has got all that he asked for is nobody to give way to.
+        const level = waits ? asker.level : Infinity;
+        asked.get(key)![me] = [nowMs, Math.min(level, asked.get(key)![me]?.[1] ?? satisfied)];
+      }
     const changed = [...group.buckets].map(([key, bucket]) => {
       const window = windows.get(key)!;
       const freeAtMs = Math.max(

@@ -148,8 +148,8 @@ export function createTurns(
     return { line: best!, place: best!.queue.peek(level)! };
   };
 
-  /** Lets through whoever may go, then plans to look again when the next one may. `fresh` has only just come. */
-  const look = (line: Line, fresh?: Place<Waiter>): void => {
+  /** Lets through whoever may go, then plans to look again when the next one may. */
+  const look = (line: Line): void => {
     while (line.queue.size > 0) {
       const waitMs = limiter.waitMs(line.buckets, levelOf(line));
       if (waitMs > 0) return plan(line, waitMs);
@@ -161,7 +161,7 @@ export function createTurns(
         continue;
       }
       const level = Math.min(levelOf(line), levelOf(next.line));
-      const slot = limiter.take(next.line.buckets, level, next.place !== fresh);
+      const slot = limiter.take(next.line.buckets, level, true);
       if (!slot) return plan(line, 1);
       next.line.servedAt = ++served;
       leave(next.line, next.place, 'served');
@@ -220,7 +220,7 @@ export function createTurns(
         crowd.size++;
       }
       // One more of the kind that waits already changes nothing before the planned look.
-      if (sooner || !line.timer) look(line, place);
+      if (sooner || !line.timer) look(line);
       else limiter.joined(buckets);
       return place;
     },

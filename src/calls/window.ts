@@ -173,7 +173,9 @@ export function createWindow({ limit, windowMs }: Omit<Bucket, 'key'>, state?: W
     },
     lease(holder, untilMs, freeAtMs, waited) {
       remember(holder, 1, untilMs);
-      const least = waited
+      // Who waits for this pace follows the one before by a step: a longer gap has another reason, and is a rest.
+      const queued = waited && freeAtMs - (paceMs - aheadMs) <= 2 * stepMs + catchUpMs;
+      const least = queued
         ? freeAtMs + Math.max(0, Math.min(aheadMs, creditMs) - stepMs) - catchUpMs
         : freeAtMs;
       paceMs = Math.max(paceMs, least) + stepMs;

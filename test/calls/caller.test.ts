@@ -481,3 +481,127 @@ describe('a call, by a clock that the test moves', () => {
     expect(caller.health('y')).toBe('HEALTHY');
   });
 });
+
+describe('a call, to a provider that the test plays', () => {
+  let clock: ManualClock;
+  /** When attempts came. */
+  let seen: number[];
+  let failing: boolean;
+  let answerMs: number;
+  beforeEach(() => {
+    clock = manualClock();
+    seen = [];
+    failing = false;
+    answerMs = 5;
+    caller = createCaller({
+      clock,
+      requestTimeoutMs: 60_000,
+      retry: { baseMs: 200, capMs: 2_000, attempts: 4 },
+      queue: { perBucket: 20_000, total: 20_000 },
+      attempt: {
+        async send(_request, signal, onSent) {
+          onSent();
+          seen.push(clock.monotonic());
+          await clock.sleep(answerMs, signal);
+          return failing
+            ? { kind: 'failed', code: 'PROVIDER_ERROR', message: 'down', sent: true }
+            : { kind: 'answered', response: { status: 200, headers: {}, body: '' } };
+        },
+        close: () => Promise.resolve(),
+      },
+      onFinished: (report) => reports.push(report),
+    });
+  });
+
+  it('is hardly ever one more for a provider that fails for a minute, and goes at the full rate soon after', async () => {
+    const outcomes: { askedAt: number; ok: boolean }[] = [];
+    const ask = (ms: number) => {
+      for (let gone = 0; gone < ms; gone += 20) {
+        const askedAt = clock.monotonic() + gone;
+        clock.timer(gone, () => {
+          void call(clock, { deadlineAtMs: clock.now() + 5_000 }).then(
+            () => outcomes.push({ askedAt, ok: true }),
+            () => outcomes.push({ askedAt, ok: false }),
+          );
+        });
+      }
+      return clock.advance(ms);
+    };
+    await ask(10_000);
+    failing = true;
+    seen = [];
+    await ask(60_000);
+    const { length: attempts } = seen;
+    expect(attempts).toBeLessThanOrEqual(1.1 * 3_000);
+    // Until half of the last calls have failed it is closed; then there are probes alone, 5 s apart at least.
+    const last = seen.findIndex((at, i) => at - (seen[i - 1] ?? at) >= 5_000);
+    const probes = seen.slice(last);
+    expect(probes.length).toBeGreaterThanOrEqual(4);
+    for (const [i, at] of probes.slice(1).entries()) expect(at - probes[i]!).toBeGreaterThanOrEqual(5_000);
+    expect(probes[0]! - seen[0]!).toBeLessThanOrEqual(30_000);
+    failing = false;
+    const healedAt = clock.monotonic();
+    await ask(60_000);
+    await clock.advance(10_000);
+    const lastFailure = Math.max(...outcomes.filter(({ ok }) => !ok).map(({ askedAt }) => askedAt));
+    expect(lastFailure - healedAt).toBeLessThanOrEqual(2 * 10_000);
+    expect(outcomes).toHaveLength(6_500);
+    expect(caller.health('x')).toBe('HEALTHY');
+  });
+
+  it('is refused at once, and never made, when its deadline is a second and the queue is ten long', async () => {
+    const ten = { buckets: [{ key: 'ten', limit: 10, windowMs: 1_000 }], priority: 'poll' as const };
+    const line = Array.from({ length: 100 }, () =>
+      call(clock, { ...ten, connectionId: 'a', deadlineAtMs: clock.now() + 60_000 }),
+    );
+    await clock.advance(0);
+    const hurried = problemOf(call(clock, { ...ten, connectionId: 'a', deadlineAtMs: clock.now() + 1_000 }));
+    await clock.advance(0);
+    expect(reports).toMatchObject([{ outcome: 'DEADLINE_EXCEEDED', attempts: 0, durationMs: 0 }]);
+    const { retryAfterSeconds } = await hurried;
+    expect(retryAfterSeconds).toBeGreaterThanOrEqual(9);
+    await clock.advance(20_000);
+    await Promise.all(line);
+    expect(seen).toHaveLength(100);
+  });
+
+  it('ends at its deadline where nobody can tell how long its turn takes', async () => {
+    answerMs = 30_000;
+    const one = { buckets: [{ key: 'one', limit: 1, windowMs: 0 }] };
+    const slow = call(clock, { ...one, deadlineAtMs: clock.now() + 60_000 });
+    const hurried = problemOf(call(clock, { ...one, deadlineAtMs: clock.now() + 1_000 }));
+    await clock.advance(999);
+    expect(reports).toHaveLength(0);
+    await clock.advance(21);
+    expect(reports).toMatchObject([{ outcome: 'DEADLINE_EXCEEDED', attempts: 0 }]);
+    expect(await hurried).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await clock.advance(30_000);
+    expect((await slow).status).toBe(200);
+    expect(seen).toHaveLength(1);
+  });
+
+  it('leaves nothing of 10,000 that were waiting and are not wanted any longer, and the next one goes in its turn', async () => {
+    const buckets = [{ key: 'slow', limit: 1, windowMs: 1_000 }];
+    const patient = { buckets, deadlineAtMs: clock.now() + 10_000_000 };
+    await Promise.all([call(clock, patient), clock.advance(5)]);
+    const leaving = new AbortController();
+    const line = Array.from({ length: 10_000 }, (_, i) =>
+      problemOf(call(clock, { ...patient, signal: leaving.signal, connectionId: `c${i % 50}` })),
+    );
+    const stays = call(clock, { ...patient, priority: 'backfill' });
+    await clock.advance(0);
+    expect(caller.budget(buckets)).toMatchObject({ queued: 10_001 });
+    leaving.abort(new Error('gone'));
+    expect(new Set((await Promise.all(line)).map(({ code }) => code))).toEqual(
+      new Set(['DEADLINE_EXCEEDED']),
+    );
+    expect(caller.budget(buckets)).toMatchObject({ queued: 1 });
+    await clock.advance(1_100);
+    expect((await stays).status).toBe(200);
+    expect(seen).toHaveLength(2);
+    expect(caller.budget(buckets)).toMatchObject({ queued: 0, remaining: 0 });
+    expect([...caller.queueDepth()].every(({ waiting }) => waiting === 0)).toBe(true);
+    await caller.close();
+    expect(clock.sleeping()).toBe(0);
+  });
+});

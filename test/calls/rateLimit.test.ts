@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { priorities } from '../../src/calls/fairQueue.ts';
 import { createRateLimiter } from '../../src/calls/rateLimit.ts';
 import type { Bucket } from '../../src/calls/window.ts';
 import { manualClock } from '../support/manualClock.ts';
@@ -144,6 +145,17 @@ describe('a budget', () => {
     expect(limiter.size).toBeLessThanOrEqual(2);
     expect(limiter.pausedMs([minute])).toBeGreaterThan(0);
   });
+
+  it('goes on with calls under way when its limit is another one from now on', async () => {
+    const { clock, limiter } = open();
+    const slot = limiter.take([second], interactive, false)!;
+    const wider = { ...second, limit: 20 };
+    expect(limiter.view([wider])?.remaining).toBe(19);
+    slot.sent();
+    slot.ended();
+    await clock.advance(2_000);
+    expect(limiter.view([wider])).toMatchObject({ remaining: 20, resetsAtMs: undefined });
+  });
 });
 
 describe('what an answer says of the limits', () => {
@@ -255,6 +267,112 @@ describe('random traffic', () => {
         expect(clock.sleeping()).toBe(0);
       }),
       { numRuns: 40, seed: 20261123 },
+    );
+  });
+
+  it('is never over a limit where it arrives, whatever the limits are, and serves all who stay', async () => {
+    const budget = fc.record({
+      limit: fc.integer({ min: 1, max: 40 }),
+      windowMs: fc.constantFrom(100, 700, 1_000, 5_000, 60_000),
+    });
+    const crowd = fc.record({
+      afterMs: fc.integer({ min: 0, max: 1_500 }),
+      calls: fc.integer({ min: 1, max: 40 }),
+      of: fc.integer({ min: 1, max: 15 }),
+      priority: fc.constantFrom(...priorities),
+      connectMs: fc.constantFrom(0, 0, 5, 400),
+      transitMs: fc.integer({ min: 0, max: 99 }),
+      answerMs: fc.constantFrom(0, 10, 1_500),
+      leavesAfterMs: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(budget, { minLength: 3, maxLength: 3 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(crowd, { minLength: 1, maxLength: 6 }),
+        async (limits, cap, crowds) => {
+          const { clock, turns, limiter } = openTurns();
+          const all: Bucket[] = [
+            ...limits.map((one, i) => ({ key: `${i}`, ...one })),
+            { key: 'cap', limit: cap, windowMs: 0 },
+          ];
+          const arrived = new Map<string, number[]>(all.map(({ key }) => [key, []]));
+          const underWay = { now: 0, most: 0 };
+          const outcomes: string[] = [];
+          for (const one of crowds) {
+            await clock.advance(one.afterMs);
+            const of = all.filter((_, i) => (one.of >> i) % 2 === 1);
+            const capped = of.some(({ windowMs }) => windowMs === 0);
+            for (let i = 0; i < one.calls; i++) {
+              const leaving = new AbortController();
+              if (one.leavesAfterMs !== undefined)
+                clock.timer(one.leavesAfterMs, () => leaving.abort(new Error('left')));
+              const manner = { priority: one.priority, who: `${i % 3}`, signal: leaving.signal };
+              void stand(turns, of, manner).then(
+                async (slot) => {
+                  outcomes.push('served');
+                  if (capped) underWay.most = Math.max(underWay.most, ++underWay.now);
+                  await clock.sleep(one.connectMs);
+                  slot.sent();
+                  // One after the other: a line keeps no order, but the delay is each one's own.
+                  await clock.sleep((one.transitMs * (i % 5)) / 4);
+                  for (const { key } of of) arrived.get(key)!.push(clock.monotonic());
+                  await clock.sleep(one.answerMs);
+                  if (capped) underWay.now--;
+                  slot.ended();
+                },
+                () => void outcomes.push('left'),
+              );
+            }
+          }
+          const staying = crowds.filter((one) => one.leavesAfterMs === undefined);
+          const least = staying.reduce((sum, { calls }) => sum + calls, 0);
+          await clock.advance(20_000_000);
+          expect(outcomes).toHaveLength(crowds.reduce((sum, { calls }) => sum + calls, 0));
+          expect(outcomes.filter((one) => one === 'served').length).toBeGreaterThanOrEqual(least);
+          expect(underWay.most).toBeLessThanOrEqual(cap);
+          for (const { key, limit, windowMs } of all.slice(0, 3)) {
+            const times = arrived.get(key)!.toSorted((a, b) => a - b);
+            expect(worstWindow(times, windowMs)).toBeLessThanOrEqual(limit);
+          }
+          for (const one of all) expect(limiter.view([one])?.resetsAtMs).toBeUndefined();
+          expect(clock.sleeping()).toBe(0);
+        },
+      ),
+      { numRuns: 60, seed: 20261123 },
+    );
+  });
+
+  it('rises after a rest by a quarter of the limit, and from then on no faster than the spread', async () => {
+    const bucketOf = fc.record({
+      limit: fc.integer({ min: 1, max: 300 }),
+      windowMs: fc.constantFrom(1_000, 5_000, 60_000),
+    });
+    const waves = fc.array(
+      fc.record({ afterMs: fc.integer({ min: 0, max: 3_000 }), calls: fc.integer({ min: 1, max: 100 }) }),
+      { minLength: 1, maxLength: 5 },
+    );
+    await fc.assert(
+      fc.asyncProperty(bucketOf, waves, async (size, crowds) => {
+        const { clock, turns } = openTurns();
+        const bucket = { key: 'paced', ...size };
+        const times: number[] = [];
+        for (const { afterMs, calls } of crowds) {
+          await clock.advance(afterMs);
+          for (let i = 0; i < calls; i++)
+            void stand(turns, [bucket], { priority: 'interactive' }).then((slot) => {
+              times.push(clock.monotonic());
+              slot.ended();
+            });
+        }
+        await clock.advance(600_000);
+        // A tenth of the window, and what a busy event loop may make up for.
+        const spread = Math.ceil((size.limit * (size.windowMs / 10 + 100)) / size.windowMs);
+        expect(worstWindow(times, size.windowMs / 10)).toBeLessThanOrEqual(
+          Math.ceil(size.limit / 4) + spread,
+        );
+      }),
+      { numRuns: 60, seed: 20261123 },
     );
   });
 

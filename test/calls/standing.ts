@@ -5,6 +5,8 @@ import { createTurns, type Turns } from '../../src/calls/turns.ts';
 import type { Bucket } from '../../src/calls/window.ts';
 import { manualClock } from '../support/manualClock.ts';
 
+export { worstWindow } from './judges.ts';
+
 export interface Manner {
   priority?: Priority;
   who?: string;
@@ -47,14 +49,4 @@ export function openTurns(bounds = { perBucket: 100_000, total: 100_000 }) {
     }
   };
   return { clock, limiter, turns, order, wait };
-}
-
-/** The most calls in any window of `windowMs`, wherever it starts. */
-export function worstWindow(times: readonly number[], windowMs: number): number {
-  let worst = 0;
-  for (let first = 0, last = 0; last < times.length; last++) {
-    while (times[last]! - times[first]! >= windowMs) first++;
-    worst = Math.max(worst, last - first + 1);
-  }
-  return worst;
 }

@@ -1,16 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { backoffMs } from '../../src/calls/backoff.ts';
+import { createCaller } from '../../src/calls/caller.ts';
 import { createCircuitBreaker } from '../../src/calls/circuitBreaker.ts';
 import { createAgeing, createFairQueue, patience } from '../../src/calls/fairQueue.ts';
 import { createRateLimiter } from '../../src/calls/rateLimit.ts';
 import { longestPauseMs, parseRetryAfter } from '../../src/calls/retryAfter.ts';
+import { systemClock } from '../../src/clock.ts';
 import { manualClock } from '../support/manualClock.ts';
-import { openTurns, stand, worstWindow } from './standing.ts';
+import {
+  freeAfterGivingUp,
+  letThrough,
+  overloadTimes,
+  servedAfter,
+  turnsUntilLower,
+  waits,
+  worstWindow,
+} from './judges.ts';
+import { openTurns, stand } from './standing.ts';
 import {
   dateFirst,
   delayZeroStops,
   fixedWindow,
   manyProbes,
+  plainTimer,
   sleepingBucket,
   strictQueue,
   tokenBucket,
@@ -23,35 +34,25 @@ import {
 const limit = 100;
 const windowMs = 1_000;
 
-/** Ten times the limit, after a rest that ends shortly before a full second. */
-function overload(take: (now: number) => boolean): number[] {
-  const times: number[] = [];
-  for (let now = 5_900; now < 9_900; now++)
-    for (let i = 0; i < (10 * limit) / windowMs; i++) if (take(now)) times.push(now);
-  return times;
-}
 const within = (times: readonly number[]) => worstWindow(times, windowMs) <= limit;
 
 describe('the sliding window', () => {
-  it('is kept by ours, and exceeded by a token bucket whose burst is the limit and by fixed windows', async () => {
-    const clock = manualClock();
-    const limiter = createRateLimiter(clock);
-    const bucket = { key: 'x', limit, windowMs };
-    const times: number[] = [];
-    while (clock.monotonic() < 4_000) {
-      for (let i = 0; i < 10; i++) {
-        const slot = limiter.take([bucket], 0, i > 0);
-        slot?.ended();
-        if (slot) times.push(clock.monotonic());
-      }
-      await clock.advance(5);
-    }
-    expect(within(times)).toBe(true);
-    expect(times.length).toBeGreaterThan(3.8 * limit);
+  it('is kept by ours, and exceeded by a token bucket whose burst is the limit and by fixed windows', () => {
+    let now = 0;
+    const limiter = createRateLimiter({ ...manualClock(), monotonic: () => now });
+    const ours = overloadTimes(limit, windowMs, (at) => {
+      now = at;
+      const slot = limiter.take([{ key: 'x', limit, windowMs }], 0, true);
+      slot?.ended();
+      return slot !== undefined;
+    });
+    expect(within(ours)).toBe(true);
+    expect(ours.length).toBeGreaterThan(3.9 * limit);
 
-    expect(within(overload(tokenBucket(limit, windowMs)))).toBe(false);
-    expect(worstWindow(overload(tokenBucket(limit, windowMs)), windowMs)).toBeGreaterThan(1.9 * limit);
-    expect(within(overload(fixedWindow(limit, windowMs)))).toBe(false);
+    const bursting = overloadTimes(limit, windowMs, tokenBucket(limit, windowMs));
+    expect(within(bursting)).toBe(false);
+    expect(worstWindow(bursting, windowMs)).toBeGreaterThan(1.9 * limit);
+    expect(within(overloadTimes(limit, windowMs, fixedWindow(limit, windowMs)))).toBe(false);
   });
 
   it('is kept for 500 who wait together, whom a bucket that sleeps outside the lock lets go at one time', async () => {
@@ -84,37 +85,55 @@ describe('the half-open breaker', () => {
 
   it('lets one of 200 through, where the textbook’s lets all', async () => {
     const { breaker } = await halfOpen();
-    const probes = (admit: () => unknown) => Array.from({ length: 200 }, admit).filter(Boolean).length;
-    expect(probes(() => breaker.admit())).toBe(1);
+    expect(letThrough(() => breaker.admit())).toBe(1);
     const admits = manyProbes(10_000);
-    expect(probes(() => admits(10_000))).toBe(200);
+    expect(letThrough(() => admits(10_000))).toBe(200);
   });
 
   it('is free for the next probe when the first one’s caller gives up, where the textbook’s is wedged', async () => {
     const { breaker } = await halfOpen();
-    const again = (one: { admit(): { abandoned(): void } | undefined }) => {
-      one.admit()!.abandoned();
-      return one.admit() !== undefined;
-    };
-    expect(again(breaker)).toBe(true);
-    expect(again(wedgedProbe())).toBe(false);
+    expect(freeAfterGivingUp(breaker)).toBe(true);
+    expect(freeAfterGivingUp(wedgedProbe())).toBe(false);
   });
 });
 
 describe('a retry', () => {
   it('is made after a delay of 0 like after any other, where the textbook’s gives up', async () => {
-    const policy = { baseMs: 100, capMs: 1_000, attempts: 5 };
-    expect(backoffMs(1, policy, 0)).toBe(0);
-    let attempts = 0;
-    await delayZeroStops(
-      5,
-      () => 0,
-      () => {
-        attempts++;
-        return Promise.resolve(false);
+    const attempts = { ours: 0, theirs: 0 };
+    // Every draw is 0, and so is every delay.
+    const clock = { ...manualClock(), random: () => 0 };
+    const caller = createCaller({
+      clock,
+      requestTimeoutMs: 1_000,
+      retry: { baseMs: 100, capMs: 1_000, attempts: 5 },
+      queue: { perBucket: 10, total: 10 },
+      attempt: {
+        send() {
+          attempts.ours++;
+          return Promise.resolve({ kind: 'failed', code: 'PROVIDER_ERROR', message: '', sent: true });
+        },
+        close: () => Promise.resolve(),
       },
-    );
-    expect(attempts, 'caller.test.ts shows that ours makes them all').toBe(1);
+    });
+    const call = caller.call({
+      integration: 'x',
+      host: 'x',
+      buckets: [],
+      priority: 'poll',
+      deadlineAtMs: clock.now() + 60_000,
+      idempotent: true,
+      request: () => Promise.resolve({ method: 'GET', url: 'http://x.test/', headers: {} }),
+      classify: () => undefined,
+    });
+    call.catch(() => undefined);
+    await clock.advance(1_000);
+    await expect(call).rejects.toMatchObject({ code: 'PROVIDER_ERROR' });
+    const theirs = () => {
+      attempts.theirs++;
+      return Promise.resolve(false);
+    };
+    await delayZeroStops(5, () => 0, theirs);
+    expect(attempts).toEqual({ ours: 5, theirs: 1 });
   });
 
   it('waits as long as it was told, where the textbook’s takes seconds for a date and months for nothing', () => {
@@ -129,13 +148,14 @@ describe('a retry', () => {
   });
 });
 
-describe('the queue', () => {
-  /** Turns until the first that is not interactive, while interactive calls never end. */
-  const turnsUntilLower = (next: () => number) => {
-    for (let turns = 0; turns < 1_000; turns++) if (next() > 0) return turns;
-    return Infinity;
-  };
+describe('a timer', () => {
+  it('of a month waits, where the textbook’s fires at once', async () => {
+    expect(await waits((ms, work) => systemClock.timer(ms, work), 2 ** 31)).toBe(true);
+    expect(await waits(plainTimer, 2 ** 31)).toBe(false);
+  });
+});
 
+describe('the queue', () => {
   it('gives a lower priority its turn, where the textbook’s starves it', () => {
     const ageing = createAgeing();
     expect(turnsUntilLower(() => ageing.next((level) => level === 0 || level === 3)!)).toBe(patience[3]);
@@ -158,14 +178,13 @@ describe('the queue', () => {
       fair.add(who, 2, who);
       strict.add(2, who);
     }
-    const served = (next: () => string) => new Set(Array.from({ length: 2_200 }, next)).size;
     expect(
-      served(() => {
+      servedAfter(2_200, () => {
         const place = fair.peek(2)!;
         fair.remove(place, true);
         return place.item;
       }),
     ).toBe(1_001);
-    expect(served(() => strict.next()!.who)).toBe(1);
+    expect(servedAfter(2_200, () => strict.next()!.who)).toBe(1);
   });
 });

@@ -67,6 +67,12 @@ export function dateFirst(value: string, nowMs: number): number | undefined {
   return Number.isNaN(Number(value)) ? undefined : Number(value) * 1_000;
 }
 
+/** Whatever is longer than 2^31 ms fires at once. */
+export function plainTimer(ms: number, work: () => void) {
+  const handle = setTimeout(work, ms);
+  return () => clearTimeout(handle);
+}
+
 /** No end to how long the provider may send us away: beyond 2^31 ms a timer fires at once. */
 export const uncapped = (value: string): number => Number(value) * 1_000;
 

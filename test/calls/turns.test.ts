@@ -137,6 +137,42 @@ describe('lines that share a bucket', () => {
     expect(order.indexOf('backfill')).toBeLessThanOrEqual(1 + patience[3]);
   });
 
+  it('leave no backfill standing beside one that urgent calls fill endlessly and run ahead of the pace', async () => {
+    const { clock, order, wait } = openTurns();
+    const wide = { ...app, limit: 100 };
+    const urgent = () =>
+      void wait('urgent', [wide, realm('a', 1_000)], { priority: 'interactive' }).then(urgent);
+    for (let i = 0; i < 50; i++) urgent();
+    for (let i = 0; i < 3; i++) void wait('backfill', [wide, realm('b', 1_000)], { priority: 'backfill' });
+    await clock.advance(5_000);
+    const turns = order.flatMap((name, i) => (name === 'backfill' ? [i] : []));
+    expect(turns).toHaveLength(3);
+    // The quarter that goes at once goes before anybody waits.
+    expect(turns[0]).toBeLessThanOrEqual(25 + patience[3]);
+    expect(turns[1]! - turns[0]!).toBe(1 + patience[3]);
+    expect(turns[2]! - turns[1]!).toBe(1 + patience[3]);
+  });
+
+  it('are not passed by one that forms anew each time it has been served', async () => {
+    const { clock, order, wait } = openTurns();
+    for (let i = 0; i < 20; i++) void wait('patient', [app, realm('a')]);
+    const again = () => void wait('again', [app, realm('b')]).then(again);
+    again();
+    await clock.advance(20_000);
+    const patient = order.filter((name) => name === 'patient').length;
+    expect(order.length).toBeGreaterThanOrEqual(19);
+    expect(Math.abs(order.length - 2 * patient)).toBeLessThanOrEqual(3);
+  });
+
+  it('share alike with 300 others when one is 3,000 deep', async () => {
+    const { clock, order, wait } = openTurns();
+    const shared = { ...app, limit: 500 };
+    for (let i = 0; i < 3_000; i++) void wait('deep', [shared, realm('deep', 1_000)], { who: 'deep' });
+    for (let i = 0; i < 300; i++) void wait(`other ${i}`, [shared, realm(`r${i}`)], { who: `other ${i}` });
+    await clock.advance(2.2 * (300 / shared.limit) * 1_000);
+    expect(new Set(order).size).toBe(301);
+  });
+
   it('keep a line that fills again just before its planned look', async () => {
     const { clock, turns, wait } = openTurns();
     const pair = { ...app, limit: 2 };
@@ -189,39 +225,160 @@ describe('an estimate', () => {
     expect(turns.estimateMs([app], 3, 'b')).toBeCloseTo(2 * heldMs, 1);
   });
 
+  it('knows that more urgent calls pass a lower one only so often', async () => {
+    const { clock, turns, wait } = openTurns();
+    const ten = { ...app, limit: 10 };
+    for (let i = 0; i < 1_000; i++) void wait('', [ten], { priority: 'interactive' });
+    const estimateMs = turns.estimateMs([ten], 3, 'b');
+    let waitedMs = -1;
+    void stand(turns, [ten], { priority: 'backfill', who: 'b' }).then(() => (waitedMs = clock.monotonic()));
+    await clock.advance(10_000);
+    expect(waitedMs).toBeGreaterThan(0);
+    expect(estimateMs).toBeLessThanOrEqual(waitedMs);
+    expect(estimateMs).toBeGreaterThan(0.8 * waitedMs);
+  });
+
   it('is never longer than the wait turns out to be', async () => {
+    const line = fc.nat(3);
+    const priority = fc.constantFrom(...priorities);
+    const arrival = fc.record({
+      calls: fc.integer({ min: 1, max: 30 }),
+      line,
+      priority: fc.oneof(priority, fc.constant('interactive' as const)),
+      who: fc.constantFrom('a', 'b', 'c'),
+      answerMs: fc.constantFrom(0, 30, 700, 2_000),
+      thenMs: fc.constantFrom(0, 0, 0, 40, 300),
+    });
+    const limit = fc.integer({ min: 1, max: 12 });
     await fc.assert(
       fc.asyncProperty(
-        fc.array(
-          fc.tuple(
-            fc.integer({ min: 0, max: 300 }),
-            fc.constantFrom(...priorities),
-            fc.constantFrom('a', 'b', 'c'),
-          ),
-          {
-            minLength: 1,
-            maxLength: 40,
-          },
-        ),
-        fc.integer({ min: 1, max: 6 }),
-        async (calls, limit) => {
-          const { clock, turns, wait } = openTurns();
-          const bucket = { ...app, limit };
-          for (const [gap, priority, who] of calls) {
-            void wait('', [bucket], { priority, who });
-            await clock.advance(gap);
+        fc.array(arrival, { minLength: 1, maxLength: 14 }),
+        fc.record({ shared: limit, own: limit, line, priority }),
+        async (arrivals, asked) => {
+          const { clock, turns } = openTurns();
+          const shared = { ...app, limit: asked.shared };
+          const own: Bucket = { key: 'own', limit: asked.own, windowMs: 500 };
+          const cap: Bucket = { key: 'cap', limit: 3, windowMs: 0 };
+          const lines = [[shared], [shared, own], [shared, cap], [shared, own, cap]];
+          for (const one of arrivals) {
+            for (let i = 0; i < one.calls; i++)
+              void stand(turns, lines[one.line]!, one).then(async (slot) => {
+                slot.sent();
+                await clock.sleep(one.answerMs);
+                slot.ended();
+              });
+            await clock.advance(one.thenMs);
           }
-          const estimateMs = turns.estimateMs([bucket], 2, 'b');
+          const buckets = lines[asked.line]!;
+          const estimateMs = turns.estimateMs(buckets, priorities.indexOf(asked.priority), 'b');
           const since = clock.monotonic();
           let waitedMs = -1;
-          void stand(turns, [bucket], { priority: 'poll', who: 'b' }).then(
+          void stand(turns, buckets, { priority: asked.priority, who: 'b' }).then(
             () => (waitedMs = clock.monotonic() - since),
           );
-          await clock.advance(100_000);
+          for (let i = 0; waitedMs < 0 && i < 200; i++) await clock.advance(5_000);
           expect(waitedMs).toBeGreaterThanOrEqual(estimateMs - 0.001);
         },
       ),
-      { numRuns: 60, seed: 20261123 },
+      { numRuns: 200, seed: 20261123 },
+    );
+  });
+});
+
+describe('all of a limit', () => {
+  it.each([
+    ['minute', [{ key: 'minute', limit: 500, windowMs: 60_000 }], 125],
+    [
+      'second, minute and cap',
+      [
+        { key: 'second', limit: 10, windowMs: 1_000 },
+        { key: 'minute', limit: 500, windowMs: 60_000 },
+        { key: 'cap', limit: 10, windowMs: 0 },
+      ],
+      100,
+    ],
+  ] as const)(
+    'is used by backfill after a burst of urgent calls, with others urgent between: %s',
+    async (_, buckets, burst) => {
+      const { clock, turns } = openTurns();
+      const served = { interactive: 0, backfill: 0 };
+      const go = (priority: keyof typeof served) =>
+        void stand(turns, buckets, { priority }).then(async (slot) => {
+          slot.sent();
+          served[priority]++;
+          await clock.sleep(50);
+          slot.ended();
+        });
+      for (let i = 0; i < burst; i++) go('interactive');
+      for (let i = 0; i < 1_200; i++) go('backfill');
+      for (let second = 0; second < 120; second++) {
+        for (let i = 0; i < 2; i++) go('interactive');
+        await clock.advance(1_000);
+      }
+      expect(served.interactive).toBeGreaterThanOrEqual(burst + 235);
+      expect(served.interactive + served.backfill).toBeGreaterThanOrEqual(0.97 * 1_000);
+    },
+  );
+});
+
+describe('a call that leaves', () => {
+  it('costs nobody anything, wherever it stands and however many do: everybody who stays is served, once', async () => {
+    const buckets: Bucket[] = [
+      { key: 'app', limit: 20, windowMs: 1_000 },
+      { key: 'account', limit: 7, windowMs: 500 },
+      { key: 'cap', limit: 2, windowMs: 0 },
+    ];
+    const arrival = fc.record({
+      of: fc.subarray(buckets, { minLength: 1 }),
+      priority: fc.constantFrom(...priorities),
+      who: fc.constantFrom('a', 'b', 'c'),
+      calls: fc.integer({ min: 1, max: 12 }),
+      afterMs: fc.constantFrom(0, 0, 30, 500),
+      leavesAfterMs: fc.option(fc.integer({ min: 0, max: 900 }), { nil: undefined }),
+      refusedAfterMs: fc.option(fc.integer({ min: 0, max: 900 }), { nil: undefined }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 12 }), async (arrivals) => {
+        const { clock, limiter, turns } = openTurns();
+        const ends: { calls: number }[] = [];
+        for (const one of arrivals) {
+          await clock.advance(one.afterMs);
+          const { of, priority, who, leavesAfterMs, refusedAfterMs } = one;
+          const refusedAt = clock.monotonic() + (refusedAfterMs ?? Infinity);
+          for (let i = 0; i < one.calls; i++) {
+            const end = { calls: 0 };
+            ends.push(end);
+            const place = turns.wait(
+              {
+                integration: 'x',
+                buckets: of,
+                refusal: () => (clock.monotonic() >= refusedAt ? new Error('refused') : undefined),
+                go(slot) {
+                  end.calls++;
+                  slot.sent();
+                  clock.timer(20, () => slot.ended());
+                },
+                end: () => void end.calls++,
+              },
+              priorities.indexOf(priority),
+              who,
+            );
+            if (leavesAfterMs !== undefined)
+              clock.timer(leavesAfterMs, () => {
+                if (place.line) end.calls++;
+                turns.leave(place);
+                turns.leave(place);
+              });
+          }
+          turns.recheck();
+        }
+        await clock.advance(30_000);
+        expect(ends.map(({ calls }) => calls)).toEqual(ends.map(() => 1));
+        expect([...turns.depth().values()].flat()).toEqual([0, 0, 0, 0]);
+        expect(limiter.view(buckets)).toMatchObject({ remaining: 7, resetsAtMs: undefined });
+        expect(clock.sleeping()).toBe(0);
+      }),
+      { numRuns: 100, seed: 20261123 },
     );
   });
 });

@@ -44,7 +44,9 @@ class Reference {
   }
   lease(holder: string, untilMs: number, at: number, waited: boolean) {
     this.leased.push({ holder, untilMs });
-    const kept = waited ? Math.max(0, Math.min(this.aheadMs, this.creditMs) - this.stepMs) - 100 : 0;
+    const lastAt = this.paceMs - this.aheadMs;
+    const queued = waited && at - lastAt <= 2 * this.stepMs + 100;
+    const kept = queued ? Math.max(0, Math.min(this.aheadMs, this.creditMs) - this.stepMs) - 100 : 0;
     this.paceMs = Math.max(this.paceMs, at + kept) + this.stepMs;
     this.aheadMs = Math.max(0, this.paceMs - at);
   }
@@ -133,6 +135,31 @@ describe('a window', () => {
       { numRuns: 10_000, seed: 20261123 },
     );
   });
+
+  it.each([true, false])(
+    'holds nobody up for a burst of long ago, and one of now for no longer than its own time (urgent: %s)',
+    (urgent) => {
+      const window = createWindow({ limit: 500, windowMs: 60_000 });
+      const go = (now: number, asUrgent: boolean) => {
+        const at = window.freeAt(now, 0, asUrgent);
+        window.lease('own', Infinity, at, true);
+        window.arrive('own', at);
+        return at;
+      };
+      for (let i = 0; i < 125; i++) go(0, true);
+      // 15 s of the pace are gone; then one call for each 120 ms, whoever comes between.
+      let now = 0;
+      let served = 0;
+      for (; now < 60_000; served++) {
+        now = go(now, false);
+        if (urgent && served % 10 === 0) now = go(now + 300, true);
+      }
+      expect(served).toBeGreaterThan(urgent ? 250 : 370);
+      for (let i = 0; i < 125; i++) go(500_000, true);
+      expect(go(3_600_000, true)).toBe(3_600_000);
+      expect(go(3_600_000, false)).toBeLessThanOrEqual(3_600_000 + 240);
+    },
+  );
 
   it('estimates what freeAt says for those ahead, and never forever', () => {
     const window = createWindow({ limit: 3, windowMs: 1_000 });

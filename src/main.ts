@@ -50,6 +50,7 @@ query Connections {
 /** What is stopped, last started first. */
 const stops: (() => Promise<unknown>)[] = [];
 const drainWithinMs = 10_000;
+const endWaitingAfterMs = 3_000;
 const cutAfterMs = 4_000;
 
 async function start(config: Config, log: Log): Promise<void> {
@@ -115,6 +116,8 @@ async function start(config: Config, log: Log): Promise<void> {
   await listen(server, config);
   stops.push(() => {
     draining = true;
+    // Those that wait for a turn are told in time, so that their answers are out before the lines are cut.
+    setTimeout(() => void caller.close(), endWaitingAfterMs).unref();
     // A client that opened a line and says nothing on it would hold the drain up to its end.
     setTimeout(() => server.server.closeAllConnections(), cutAfterMs).unref();
     return server.close();

@@ -14,6 +14,8 @@ export interface Run {
   call: Call;
   breaker: CircuitBreaker;
   life: Life;
+  /** How long the integration's answers take of late. */
+  usual: { answerMs: number };
   waitedMs: number;
   attempts: number;
   requestId: string | undefined;
@@ -35,6 +37,8 @@ export interface Admission {
   refusal(call: Call, code: ProblemCode, message: string, afterMs: number): IntegrationError;
 }
 
+/** Who has hardly waited may try, however little time it was given. */
+const patientMs = 100;
 const crowded = 'Too many calls are waiting for this provider.';
 
 export function createAdmission(
@@ -60,7 +64,17 @@ export function createAdmission(
     if (pausedMs <= 0 || clock.now() + pausedMs <= call.deadlineAtMs) return undefined;
     return new NoTurn(refusal(call, 'RATE_LIMITED', 'The provider asked us to wait.', pausedMs));
   };
-  const inQueue: Queue = { clock, turns, refusal: (run) => circuitOpen(run) ?? paused(run) };
+  /** What could not be answered in the time that is left would use the budget up for nothing. */
+  const tooLate = ({ call, usual }: Run): NoTurn | undefined => {
+    if (clock.now() + usual.answerMs <= call.deadlineAtMs) return undefined;
+    return new NoTurn(refusal(call, 'DEADLINE_EXCEEDED', crowded, usual.answerMs));
+  };
+  const inQueue: Queue = {
+    clock,
+    turns,
+    refusal: (run, waitedMs) =>
+      circuitOpen(run) ?? paused(run) ?? (waitedMs > patientMs ? tooLate(run) : undefined),
+  };
 
   return {
     turns,
@@ -79,7 +93,8 @@ export function createAdmission(
       if (stayAway) throw stayAway;
       const who = call.connectionId ?? '';
       const estimateMs = turns.estimateMs(buckets, level, who);
-      if (clock.now() + estimateMs > deadlineAtMs)
+      const neededMs = estimateMs > 0 ? estimateMs + run.usual.answerMs : 0;
+      if (clock.now() + neededMs > deadlineAtMs)
         throw new NoTurn(refusal(call, 'DEADLINE_EXCEEDED', crowded, estimateMs));
       if (!turns.hasRoom(buckets))
         throw new NoTurn(refusal(call, 'QUEUE_FULL', crowded, Math.max(1, estimateMs)));
@@ -95,7 +110,7 @@ export function createAdmission(
 interface Queue {
   clock: Clock;
   turns: Turns;
-  refusal(run: Run): Error | undefined;
+  refusal(run: Run, waitedMs: number): Error | undefined;
 }
 
 /** A call in the queue. A class with all it needs, for thousands wait at once. */
@@ -124,7 +139,7 @@ class WaitingCall implements Waiter, Stoppable {
   }
 
   refusal(): Error | undefined {
-    return this.#queue.refusal(this.#run);
+    return this.#queue.refusal(this.#run, this.#queue.clock.monotonic() - this.#since);
   }
 
   /** In the instant in which the buckets are taken: nobody else can become the probe in between. */

@@ -79,7 +79,8 @@ export function createCaller(options: CallerOptions): Caller {
     let own = integrations.get(id);
     if (!own) {
       const retry = { ...options.retry, ...options.retryOf?.(id) };
-      integrations.set(id, (own = { retry, budget: createRetryBudget(clock), breakers: new Map() }));
+      const usual = { answerMs: 0 };
+      integrations.set(id, (own = { retry, budget: createRetryBudget(clock), breakers: new Map(), usual }));
     }
     return own;
   };
@@ -112,11 +113,13 @@ export function createCaller(options: CallerOptions): Caller {
     const request = made;
     run.attempts++;
     const startedAt = clock.monotonic();
+    let answered = false;
     let outcome: AttemptReport['outcome'] = 'OK';
     try {
       const result = await life.attempt(requestTimeoutMs, (signal) =>
         attempt.send(request, signal, () => slot.sent()),
       );
+      answered = result.kind === 'answered';
       const judged = judge(result, call.classify, clock.now());
       outcome = judged.fault?.code ?? 'OK';
       // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
@@ -137,7 +140,8 @@ export function createCaller(options: CallerOptions): Caller {
       else permit.abandoned();
       throw error instanceof DeadlineReached ? new AttemptCut() : error;
     } finally {
-      slot.ended();
+      slot.ended(answered);
+      if (answered) learnUsual(run.usual, clock.monotonic() - startedAt);
       if (onAttempt)
         onAttempt({ integration: call.integration, outcome, durationMs: clock.monotonic() - startedAt });
     }
@@ -195,6 +199,7 @@ export function createCaller(options: CallerOptions): Caller {
         call,
         breaker: breakerOf(own, call.host),
         life,
+        usual: own.usual,
         waitedMs: 0,
         attempts: 0,
         requestId: undefined,
@@ -208,8 +213,8 @@ export function createCaller(options: CallerOptions): Caller {
           const taken = next instanceof Promise ? await next : next;
           const judged = await tryWith(taken, run);
           if (!judged) continue;
+          run.requestId = judged.fault?.requestId ?? requestIdIn(judged.response);
           if (!judged.fault) return judged.response;
-          run.requestId = judged.fault.requestId;
           if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
             if (reauthenticated) throw refusesNewToken(call, judged);
             reauthenticated = true;
@@ -247,7 +252,7 @@ export function createCaller(options: CallerOptions): Caller {
         view && {
           ...view,
           queued: turns.queued(buckets),
-          estimatedWaitMs: turns.estimateMs(buckets, priorities.length - 1, ''),
+          estimatedWaitMs: turns.backlogMs(buckets),
         }
       );
     },
@@ -278,6 +283,7 @@ interface Integration {
   retry: RetryPolicy;
   budget: RetryBudget;
   breakers: Map<string, CircuitBreaker>;
+  usual: Run['usual'];
 }
 /** `cause` ends the call here, or where there is no time or turn for the retry. */
 type Decision = { retry: boolean; delayMs: number; cause: IntegrationError };
@@ -288,6 +294,19 @@ const troubles: ReadonlySet<string> = new Set<ProblemCode>(['PROVIDER_ERROR', 'T
 
 const seconds = (ms: number) => Math.ceil(ms / 1_000);
 const capped = (ms: number | undefined) => (ms === undefined ? undefined : Math.min(ms, longestPauseMs));
+function learnUsual(usual: Run['usual'], answerMs: number): void {
+  usual.answerMs += usual.answerMs === 0 ? answerMs : (answerMs - usual.answerMs) / 8;
+}
+
+/** By the names that providers give it; what else they put there is kept out of our log. */
+const requestIdHeaders = ['intuit_tid', 'x-slack-req-id', 'x-request-id', 'request-id', 'x-correlation-id'];
+function requestIdIn(response: HttpResponse | undefined): string | undefined {
+  for (const name of requestIdHeaders) {
+    const value = response?.headers[name];
+    if (value !== undefined && /^[\w.:-]{1,128}$/.test(value)) return value;
+  }
+  return undefined;
+}
 /** What the provider's support asks for. */
 const evidence = ({ providerCode, requestId }: Fault) => ({
   ...(providerCode !== undefined && { providerCode }),

@@ -6,8 +6,8 @@ export interface Slot {
   usable(): boolean;
   /** Its first byte leaves now. */
   sent(): void;
-  /** Answered, or ended otherwise. */
-  ended(): void;
+  /** Answered, which proves that it has arrived, or ended otherwise: then it may be under way still. */
+  ended(answered?: boolean): void;
   /** It is not going to be sent. */
   unused(): void;
 }
@@ -75,13 +75,15 @@ class OpenSlot<T> implements Slot {
     this.#shared.flying.add(this);
   }
 
-  ended(): void {
+  ended(answered = true): void {
     if (this.#over) return;
     this.#over = true;
     const { clock, outcomes, flying } = this.#shared;
     if (this.sentAt === -Infinity) outcomes.arrived(this.what, clock.monotonic());
-    else if (flying.delete(this))
-      outcomes.arrived(this.what, Math.min(clock.monotonic(), this.sentAt + transitMs));
+    else if (flying.delete(this)) {
+      const latest = this.sentAt + transitMs;
+      outcomes.arrived(this.what, answered ? Math.min(clock.monotonic(), latest) : latest);
+    }
     outcomes.ended(this.what);
   }
 

@@ -32,6 +32,8 @@ export interface Turns {
   hasRoom(buckets: readonly Bucket[]): boolean;
   /** At least how long one more would wait, unless others leave. */
   estimateMs(buckets: readonly Bucket[], level: number, who: string): number;
+  /** How long one more would wait behind everybody. */
+  backlogMs(buckets: readonly Bucket[]): number;
   /** Ends at once whoever waits and is refused by now. */
   recheck(): void;
   /** Calls that wait, by integration and level. */
@@ -266,6 +268,7 @@ export function createTurns(
         return before + Math.max(beside, Math.min(above, Math.max(0, passes - others)));
       });
     },
+    backlogMs: (buckets) => limiter.estimateMs(buckets, ({ key }) => crowds.get(key)?.size ?? 0),
     recheck,
     depth: () => depth,
   };

@@ -84,6 +84,27 @@ describe('a call, by the real clock', () => {
     expect(JSON.stringify(reports)).not.toContain('secret');
   });
 
+  it('reports the provider’s id of the request for a success too, unless that is none', async () => {
+    server.script({ headers: { intuit_tid: '1-abc' } }, { headers: { 'x-request-id': 'a b<script>' } });
+    await ask();
+    await ask();
+    expect(reports.map(({ requestId }) => requestId)).toEqual(['1-abc', undefined]);
+  });
+
+  it('sends nothing that could not be answered in the time that is left after waiting', async () => {
+    server.script((_: unknown, response: { end(text: string): void }) =>
+      setTimeout(() => response.end('{}'), 300),
+    );
+    const buckets = [{ key: 'slow answers', limit: 4, windowMs: 1_000 }];
+    const answers = await Promise.allSettled(
+      Array.from({ length: 30 }, () => ask({ buckets, deadlineAtMs: Date.now() + 2_000 })),
+    );
+    const answered = answers.filter(({ status }) => status === 'fulfilled').length;
+    expect(answered).toBeGreaterThanOrEqual(4);
+    // Only the first of them go before it is known how long an answer takes.
+    expect(server.requests.length - answered).toBeLessThanOrEqual(1);
+  });
+
   it.each([
     [400, 'BAD_REQUEST'],
     [403, 'FORBIDDEN'],

@@ -93,6 +93,19 @@ describe('a budget', () => {
     expect(limiter.take([one], interactive, false)).toBeDefined();
   });
 
+  it('holds a place of a call that was cut off as long as it can be under way', async () => {
+    const { clock, limiter } = open();
+    const one: Bucket = { key: 'one', limit: 1, windowMs: 1_000 };
+    const cut = limiter.take([one], interactive, false)!;
+    cut.sent();
+    await clock.advance(30);
+    cut.ended(false);
+    await clock.advance(1_100 - 30);
+    expect(limiter.take([one], interactive, false)).toBeUndefined();
+    await clock.advance(6);
+    expect(limiter.take([one], interactive, false)).toBeDefined();
+  });
+
   it('has back what was not used', () => {
     const { limiter } = open();
     const slots = Array.from({ length: 3 }, () => limiter.take([second, minute], interactive, false)!);

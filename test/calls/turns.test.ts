@@ -214,6 +214,14 @@ describe('a refusal', () => {
   });
 });
 
+describe('the wait behind everybody', () => {
+  it('is as long as they all take, whoever they are for', () => {
+    const { turns, wait } = openTurns();
+    for (let i = 0; i < 91; i++) void wait('', [app], { who: `c${i % 3}` });
+    expect(turns.backlogMs([app])).toBeCloseTo(91 * 1_005.2, 0);
+  });
+});
+
 describe('an estimate', () => {
   it('counts those who would surely go before', () => {
     const { turns, wait } = openTurns();

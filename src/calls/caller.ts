@@ -96,6 +96,18 @@ export function createCaller(options: CallerOptions): Caller {
     if (before === 0 && breaker.refusedForMs() > 0) turns.recheck();
   };
 
+  const learn = ({ buckets }: Call, { headers }: HttpResponse) => {
+    const learnt = learntFrom(headers, clock.now());
+    if (learnt.length === 0) return;
+    limiter.learn(buckets, learnt);
+    // Nothing is left for longer than any window of ours: that is a limit which we do not know.
+    const longestMs = Math.max(0, ...buckets.map(({ windowMs }) => windowMs));
+    const resetMs = Math.max(0, ...learnt.map((one) => (one.remaining === 0 ? (one.resetMs ?? 0) : 0)));
+    if (resetMs <= longestMs * 1.1) return;
+    limiter.pause(pausable(buckets), Math.min(resetMs, longestPauseMs));
+    turns.recheck();
+  };
+
   /** One attempt, reported to the breaker; undefined when making the request took so long that the turn is over. */
   const tryWith = async ({ slot, permit }: Turn, run: Run): Promise<Judged | undefined> => {
     const { call, breaker, life } = run;
@@ -125,8 +137,7 @@ export function createCaller(options: CallerOptions): Caller {
       // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
       if (troubles.has(outcome)) failed(breaker, permit);
       else permit.succeeded();
-      const learnt = judged.response ? learntFrom(judged.response.headers, clock.now()) : [];
-      if (learnt.length > 0) limiter.learn(call.buckets, learnt);
+      if (judged.response) learn(call, judged.response);
       return judged;
     } catch (error) {
       outcome = error instanceof TimeoutReached ? 'TIMEOUT' : 'DEADLINE_EXCEEDED';

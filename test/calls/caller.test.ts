@@ -91,6 +91,17 @@ describe('a call, by the real clock', () => {
     expect(reports.map(({ requestId }) => requestId)).toEqual(['1-abc', undefined]);
   });
 
+  it('stays away when a header says that nothing is left for longer than any window of ours', async () => {
+    server.script({ headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '3' } });
+    const buckets = [{ key: 'unknown limit', limit: 40, windowMs: 1_000 }];
+    await ask({ buckets });
+    expect(await problemOf(ask({ buckets, deadlineAtMs: Date.now() + 2_000 }))).toMatchObject({
+      code: 'RATE_LIMITED',
+      retryAfterSeconds: 3,
+    });
+    expect(server.requests).toHaveLength(1);
+  });
+
   it('sends nothing that could not be answered in the time that is left after waiting', async () => {
     server.script((_: unknown, response: { end(text: string): void }) =>
       setTimeout(() => response.end('{}'), 300),

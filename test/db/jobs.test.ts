@@ -40,8 +40,8 @@ describe.each(databaseKinds)('jobs on the %s database', (_kind, open) => {
     await expect(failed).rejects.toThrow('no');
     await send({ committed: 1 });
     await expect.poll(() => ran).toEqual([{ committed: 1 }]);
-    const left = await sql`select 1 from pgboss.job where state <> 'completed'`.execute(database.db);
-    expect(left.rows).toEqual([]);
+    const left = () => sql`select 1 from pgboss.job where state <> 'completed'`.execute(database.db);
+    await expect.poll(async () => (await left()).rows).toEqual([]);
     expect(errors).toEqual([]);
   });
 

@@ -57,8 +57,13 @@ export interface Budget {
 /** Interactive calls and webhooks may run ahead of the pace. */
 export const isUrgent = (level: number) => level <= 1;
 
-/** Looks between two sweeps for buckets that are wholly free, at least: a sweep looks at all, so more of them wait longer. */
-const sweepEvery = 1_000;
+/**
+ * Buckets that are wholly free are forgotten. A sweep begins a second after the last ended, and is done in strides, so
+ * that no call pays for a hundred thousand; the clock is asked only every so many looks.
+ */
+const sweepEveryMs = 1_000;
+const sweepEvery = 500;
+const stride = 256;
 /** Nothing tells when calls under way have arrived: look again. */
 const askAgainMs = 20;
 const own = 'own';
@@ -140,7 +145,8 @@ export function createRateLimiter(clock: Clock): RateLimiter {
 export function createBudgets(now: () => number) {
   const all = new Map<string, Budget>();
   let looks = 0;
-  let sweepAt = sweepEvery;
+  let sweepAt = -Infinity;
+  let sweeping: MapIterator<[string, Budget]> | undefined;
 
   const budgetOf = (bucket: Bucket): Budget => {
     const known = all.get(bucket.key);
@@ -156,11 +162,21 @@ export function createBudgets(now: () => number) {
     return budget;
   };
   const sweep = () => {
-    if (++looks < sweepAt) return;
+    if (!sweeping && ++looks < sweepEvery) return;
+    looks = 0;
     const at = now();
-    for (const [key, { window }] of all)
+    if (!sweeping && at < sweepAt) return;
+    sweeping ??= all.entries();
+    for (let i = 0; i < stride; i++) {
+      const next = sweeping.next();
+      if (next.done) {
+        sweeping = undefined;
+        sweepAt = at + sweepEveryMs;
+        return;
+      }
+      const [key, { window }] = next.value;
       if (window.pausedUntil() <= at && window.used(at) === 0) all.delete(key);
-    sweepAt = looks + Math.max(sweepEvery, all.size);
+    }
   };
   const of = (buckets: readonly Bucket[]): Budget[] => {
     sweep();

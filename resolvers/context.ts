@@ -12,7 +12,8 @@ import { createLoaders, type Loaders } from './loaders.ts';
 
 /** What the resolvers work with; constructed once by `main`. */
 export interface Core {
-  db: Kysely<Tables>;
+  /** What an account's queries go through: they see nothing of another's. */
+  forAccount: (accountId: string) => Kysely<Tables>;
   catalog: Catalog;
   connections: Connections;
   api: ConnectionApi;

@@ -50,7 +50,8 @@ export interface RecordPatience {
 }
 
 export function createLoaders(core: Core, accountId: string): Loaders {
-  const { db, api, catalog, connections, records, clock } = core;
+  const { api, catalog, connections, records, clock } = core;
+  const db = core.forAccount(accountId);
   const byConnection = { cacheKeyFn: (connection: Connection) => connection.id };
   const patience = () => ({ deadlineAtMs: clock.now() + core.interactiveDeadlineMs });
   const eventLoaders = new Map<string, DataLoader<Connection, Page<SyncEvent>, string>>();

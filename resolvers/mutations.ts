@@ -25,16 +25,14 @@ export const Mutation: MutationResolvers = {
         integrationId,
         returnTo,
         scopes,
-        withCredentials: credentials != null,
+        credentials,
       }),
     );
   },
   refresh: (_, { input }, context) =>
-    changing(context, () => context.core.connections.refresh(viewer(context).accountId, input.connectionId)),
+    changing(context, () => context.core.connections.refresh(viewer(context), input.connectionId)),
   disconnect: (_, { input }, context) =>
-    changing(context, () =>
-      context.core.connections.disconnect(viewer(context).accountId, input.connectionId),
-    ),
+    changing(context, () => context.core.connections.disconnect(viewer(context), input.connectionId)),
 
   async syncConnection(_, { input }, context) {
     const connection = await context.loaders.connection.load(input.connectionId);

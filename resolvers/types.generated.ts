@@ -212,6 +212,25 @@ export type ConnectionSyncStatusesArgs = {
   resource?: InputMaybe<Scalars['String']['input']>;
 };
 
+/** What became of a connection: its history, read from its events. */
+export type ConnectionChange =
+  /** The person declined, the link ran out, or the provider refused: see `problem`. */
+  | 'AUTHORIZATION_FAILED'
+  /** Somebody asked for an authorization link. */
+  | 'AUTHORIZATION_STARTED'
+  /** It was authorized, for the first time or anew. */
+  | 'CONNECTED'
+  /** It was disconnected, and its tokens were erased. */
+  | 'DISCONNECTED'
+  /** The provider has ended the authorization: see `problem`. */
+  | 'REAUTHORIZATION_REQUIRED'
+  /** Its token could be renewed again. */
+  | 'RECOVERED'
+  /** Its token was renewed. */
+  | 'REFRESHED'
+  /** Its token could not be renewed for now: see `problem`. Tried again by itself; the connection stays `ACTIVE`. */
+  | 'REFRESH_FAILED';
+
 /** The life of a connection: what was authorized. Whether it works at the moment is `Connection.problem`. */
 export type ConnectionStatus =
   /** Authorized. Tokens are renewed and changes followed without anybody doing anything. */
@@ -673,6 +692,8 @@ export type SyncDeliveryMode =
 /** Something that happened to a connection or to its records. */
 export type SyncEvent = {
   __typename?: 'SyncEvent';
+  /** What became of the connection. Null unless `kind` is `CONNECTION_CHANGED`. */
+  change?: Maybe<ConnectionChange>;
   /** The connection that it happened to, in its present state. */
   connection: Connection;
   /** The event's place in the account's history: `after` for `syncEvents` and `Connection.events`. */
@@ -691,6 +712,8 @@ export type SyncEvent = {
   source: SyncEventSource;
   /** The sync that it belongs to, in its present state. Null when the event is about the connection alone. */
   syncStatus?: Maybe<SyncStatus>;
+  /** Who did it, by the `sub` of the person's token. Null where nobody did, and where a program without a name did. */
+  userId?: Maybe<Scalars['ID']['output']>;
 };
 
 /** What happened. */
@@ -955,6 +978,7 @@ export type ResolversTypes = {
   ConnectPayload: ResolverTypeWrapper<Omit<ConnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversTypes['Connection']>, problem?: Maybe<ResolversTypes['IntegrationProblem']> }>;
   Connection: ResolverTypeWrapper<ConnectionModel>;
   Int: ResolverTypeWrapper<Scalars['Int']['output']>;
+  ConnectionChange: ConnectionChange;
   ConnectionStatus: ConnectionStatus;
   DateTime: ResolverTypeWrapper<Scalars['DateTime']['output']>;
   DisconnectInput: DisconnectInput;
@@ -1201,6 +1225,7 @@ export type SyncConnectionPayloadResolvers<ContextType = Context, ParentType ext
 };
 
 export type SyncEventResolvers<ContextType = Context, ParentType extends ResolversParentTypes['SyncEvent'] = ResolversParentTypes['SyncEvent']> = {
+  change?: Resolver<Maybe<ResolversTypes['ConnectionChange']>, ParentType, ContextType>;
   connection?: Resolver<ResolversTypes['Connection'], ParentType, ContextType>;
   cursor?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
@@ -1210,6 +1235,7 @@ export type SyncEventResolvers<ContextType = Context, ParentType extends Resolve
   record?: Resolver<Maybe<ResolversTypes['ExternalRecord']>, ParentType, ContextType>;
   source?: Resolver<ResolversTypes['SyncEventSource'], ParentType, ContextType>;
   syncStatus?: Resolver<Maybe<ResolversTypes['SyncStatus']>, ParentType, ContextType>;
+  userId?: Resolver<Maybe<ResolversTypes['ID']>, ParentType, ContextType>;
 };
 
 export type SyncEventPageResolvers<ContextType = Context, ParentType extends ResolversParentTypes['SyncEventPage'] = ResolversParentTypes['SyncEventPage']> = {

@@ -21,6 +21,8 @@ export interface Config {
   sandbox: { enabled: boolean; port: number };
   integrations: Map<string, IntegrationConfig>;
   recordMaxAgeSeconds: number;
+  /** Between two proofs of one connection by a call of our own. */
+  probeIntervalMs: number;
   requestTimeoutMs: number;
   interactiveDeadlineMs: number;
   logLevel: string;
@@ -87,6 +89,7 @@ const settings = z.object({
   SANDBOX_PORT: wholeNumber(0, 65535, '(a TCP port)').optional(),
   INTEGRATIONS_FILE: z.undefined('is not supported by this version').optional(),
   POLL_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(300),
+  PROBE_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(3_600),
   RECORD_RETENTION_DAYS: wholeNumber(0, 3650, 'days').default(30),
   RECORD_MAX_AGE_SECONDS: wholeNumber(0, 31_536_000, 'seconds').default(0),
   REQUEST_TIMEOUT_MS: wholeNumber(1, 600_000, 'milliseconds').default(10_000),
@@ -159,6 +162,7 @@ export function readConfig(
     },
     integrations,
     recordMaxAgeSeconds: s.RECORD_MAX_AGE_SECONDS,
+    probeIntervalMs: s.PROBE_INTERVAL_SECONDS * 1_000,
     requestTimeoutMs: s.REQUEST_TIMEOUT_MS,
     interactiveDeadlineMs: s.INTERACTIVE_DEADLINE_MS,
     logLevel: s.LOG_LEVEL,

@@ -1,19 +1,27 @@
+import type { Kysely } from 'kysely';
 import type { Core } from '../resolvers/context.ts';
 import type { Caller } from './calls/caller.ts';
 import type { Clock } from './clock.ts';
 import { createConnectionApi } from './connections/api.ts';
 import { createConnections } from './connections/connections.ts';
 import { createHealth } from './connections/states.ts';
+import { createUpkeep, type Upkeep } from './connections/upkeep.ts';
 import type { Database } from './db/database.ts';
 import type { Jobs } from './db/jobs.ts';
+import type { Listener } from './db/notifications.ts';
+import type { Tables } from './db/tables.ts';
+import { createWakeups } from './db/wakeups.ts';
 import { withAppendHook } from './events/events.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { createAccountKeys } from './oauth/accountKeys.ts';
 import { createAuthorizations } from './oauth/authorization.ts';
 import type { MasterKeys } from './oauth/encryption.ts';
+import { createRefresher, type RefreshPoint } from './oauth/refresh.ts';
 import { createRevocations } from './oauth/revocations.ts';
+import { createSealing } from './oauth/sealing.ts';
 import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
+import { createTokenRows } from './oauth/tokenRows.ts';
 import { createTokens } from './oauth/tokens.ts';
 import type { Catalog } from './providers/catalog.ts';
 import { createRecordStore } from './sync/records.ts';
@@ -34,29 +42,39 @@ export function createCore(deps: {
   addresses: Addresses;
   interactiveDeadlineMs: number;
   recordMaxAgeSeconds: number;
+  requestTimeoutMs: number;
+  probeIntervalMs: number;
   clock: Clock;
   log: Log;
   metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended'>;
-}): Core & { work(): Promise<void> } {
-  const { jobs, caller, catalog, addresses, interactiveDeadlineMs, clock, log, metrics } = deps;
-  const db = metrics ? withAppendHook(deps.database.db, metrics.eventsAppended) : deps.database.db;
+  /** For tests that end the process in the middle of a refresh. */
+  reached?: (point: RefreshPoint) => void | Promise<void>;
+}): WholeCore {
+  const { database, jobs, caller, catalog, addresses, interactiveDeadlineMs, clock, log, metrics } = deps;
+  const hooked = (own: Kysely<Tables>) => (metrics ? withAppendHook(own, metrics.eventsAppended) : own);
+  const db = hooked(database.db);
+  const forAccount = (_accountId: string) => db;
   const keys = createAccountKeys(deps.masterKeys, clock);
-  const endpoint = createTokenEndpoint({ caller, catalog, clock });
-  const revocations = createRevocations({ db, jobs, keys, endpoint, clock, log });
+  const timeoutMs = deps.requestTimeoutMs * tokenPatience;
+  const endpoint = createTokenEndpoint({ caller, catalog, clock, timeoutMs });
+  const revocations = createRevocations({ db, forAccount, jobs, keys, endpoint, catalog, clock, log });
+  const health = createHealth({ forAccount, catalog, clock });
+  const rows = createTokenRows({ db, forAccount, keys, clock });
+  const sealing = createSealing({ keys, clock, log });
+  const refresher = createRefresher({
+    ...{ forAccount, rows, sealing, endpoint, revocations, catalog, clock, log },
+    news: health,
+    reached: deps.reached,
+  });
+  const wakeups = createWakeups(clock);
   const tokens = createTokens({
-    db,
-    keys,
-    endpoint,
-    revocations,
-    clock,
-    log,
+    ...{ rows, keys, sealing, refresher, revocations, wakeups, clock, log },
     ...(metrics && { onRefreshed: metrics.tokenRefreshed }),
   });
   const authorizations = createAuthorizations({ db, keys, endpoint, catalog, addresses, clock, log });
-  const health = createHealth(db, clock);
   const api = createConnectionApi({ caller, catalog, tokens, health, clock });
   const connections = createConnections({
-    db,
+    forAccount,
     catalog,
     authorizations,
     tokens,
@@ -65,18 +83,45 @@ export function createCore(deps: {
     health,
     addresses,
     interactiveDeadlineMs,
+    probeIntervalMs: deps.probeIntervalMs,
     clock,
   });
+  const upkeep = createUpkeep({
+    ...{ db, forAccount, tokens, authorizations, api, clock, log },
+    probeIntervalMs: deps.probeIntervalMs,
+  });
   return {
-    db,
+    forAccount,
     catalog,
     connections,
     api,
-    records: createRecordStore({ db, log }),
+    records: createRecordStore({ forAccount, log }),
     caller,
     clock,
     interactiveDeadlineMs,
     recordMaxAgeSeconds: deps.recordMaxAgeSeconds,
-    work: () => revocations.work(),
+    upkeep,
+    tokensChanged: { notified: (id) => wakeups.wake(id), connected: () => wakeups.wakeAll() },
+    async work() {
+      await revocations.work();
+      upkeep.start();
+    },
+    async stop() {
+      await upkeep.stop();
+      await tokens.settled();
+    },
   };
+}
+
+/** Giving up on a token request can cost a grant: it may take so many times as long as any other. */
+const tokenPatience = 3;
+
+export interface WholeCore extends Core {
+  upkeep: Upkeep;
+  /** For the channel `tokenChannel`. */
+  tokensChanged: Listener;
+  /** Starts the background work. */
+  work(): Promise<void>;
+  /** Ends it, and waits for the refreshes under way. */
+  stop(): Promise<void>;
 }

@@ -74,6 +74,8 @@ export interface FailureOrigin {
   provider?: string;
   /** HTTP status of the last answer. */
   status?: number;
+  /** Whether the provider may have acted on what failed: sent, and not answered in so many words. */
+  sent?: boolean;
   /** At most 10. For code and tests; people are shown `problem`, and a log line has no details either. */
   details?: readonly FaultDetail[];
 }
@@ -87,6 +89,7 @@ export class IntegrationError extends Error {
   readonly problem: IntegrationProblem;
   readonly provider: string | undefined;
   readonly status: number | undefined;
+  readonly sent: boolean;
   /** Private, for a log line prints an error's own members. */
   readonly #details: readonly FaultDetail[];
 
@@ -95,6 +98,7 @@ export class IntegrationError extends Error {
     this.problem = cause;
     this.provider = origin.provider;
     this.status = origin.status;
+    this.sent = origin.sent ?? false;
     this.#details = origin.details ?? [];
   }
 

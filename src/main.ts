@@ -5,19 +5,21 @@ import { budgetChannel, createBudgetRows } from './calls/budgetRows.ts';
 import { createCaller } from './calls/caller.ts';
 import { createRateLimiter, type RateLimiter } from './calls/rateLimit.ts';
 import { createSharedRateLimiter } from './calls/sharedRateLimit.ts';
-import { systemClock as clock } from './clock.ts';
+import { systemClock, type Clock } from './clock.ts';
 import { readConfig, type Config } from './config.ts';
 import { createCore } from './core.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
 import { isMigrated, migrate } from './db/migrate.ts';
-import { openNotifications } from './db/notifications.ts';
+import { openNotifications, type Notifications } from './db/notifications.ts';
+import { openDatabaseClock } from './db/databaseClock.ts';
 import { ConfigurationError } from './errors.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { revocationQueues } from './oauth/revocations.ts';
+import { tokenChannel } from './oauth/tokenRows.ts';
 import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
@@ -56,6 +58,14 @@ const cutAfterMs = 4_000;
 async function start(config: Config, log: Log): Promise<void> {
   const masterKeys = await loadMasterKeys(config.encryptionKeys, config.dataDir);
   const database = await openMigrated(config, log);
+  const { clock, close: stopClock } = await openDatabaseClock(database, systemClock, (aheadMs) =>
+    log.warn(
+      { aheadMs: Math.round(aheadMs) },
+      "this machine's clock is not the database's: the database's is used",
+    ),
+  );
+  stops.push(stopClock);
+  const notifications = openLine(database, clock, log);
   const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
   const catalog = catalogOf(config, sandbox);
   const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };
@@ -71,7 +81,7 @@ async function start(config: Config, log: Log): Promise<void> {
     retry: { baseMs: 1_000, capMs: 60_000, attempts: 5 },
     retryOf: (integration) => catalog.find(integration)?.retry,
     queue: { perBucket: 5_000, total: 20_000 },
-    limiter: openLimiter(config, database, log),
+    limiter: openLimiter(config, database, notifications, clock, log),
     onAttempt: ({ durationMs, ...attempt }) => metrics.attempted({ ...attempt, seconds: durationMs / 1_000 }),
     onFinished: (report) => {
       log.info(report, 'provider call');
@@ -93,11 +103,15 @@ async function start(config: Config, log: Log): Promise<void> {
     masterKeys,
     addresses,
     interactiveDeadlineMs: config.interactiveDeadlineMs,
+    requestTimeoutMs: config.requestTimeoutMs,
+    probeIntervalMs: config.probeIntervalMs,
     recordMaxAgeSeconds: config.recordMaxAgeSeconds,
     clock,
     log,
     metrics,
   });
+  stops.push(() => core.stop());
+  notifications?.listen(tokenChannel, core.tokensChanged);
   if (config.role !== 'api') await core.work();
 
   let draining = false;
@@ -149,14 +163,34 @@ async function openMigrated(config: Config, log: Log): Promise<Database> {
 async function openSandbox(config: Config): Promise<Sandbox> {
   const { port } = config.sandbox;
   const stateFile = join(config.dataDir, 'sandbox.json');
-  const sandbox = await startSandbox({ port, clock, stateFile }).catch(unlessInUse('SANDBOX_PORT', port));
+  const sandbox = await startSandbox({ port, clock: systemClock, stateFile }).catch(
+    unlessInUse('SANDBOX_PORT', port),
+  );
   stops.push(() => sandbox.close());
   return sandbox;
 }
 
-/** One budget for all processes on one PostgreSQL; an embedded database has one process only. */
-function openLimiter(config: Config, database: Database, log: Log): RateLimiter {
-  if (database.kind === 'embedded') return createRateLimiter(clock);
+/** What processes on one PostgreSQL tell each other; an embedded database has one process only. */
+function openLine(database: Database, clock: Clock, log: Log): Notifications | undefined {
+  if (database.kind === 'embedded') return undefined;
+  const notifications = openNotifications({
+    databaseUrl: database.databaseUrl,
+    clock,
+    onError: (error) => log.warn({ err: error }, 'the line for notifications was lost'),
+  });
+  stops.push(() => notifications.close());
+  return notifications;
+}
+
+/** One budget for all processes on one PostgreSQL. */
+function openLimiter(
+  config: Config,
+  database: Database,
+  notifications: Notifications | undefined,
+  clock: Clock,
+  log: Log,
+): RateLimiter {
+  if (!notifications) return createRateLimiter(clock);
   const limiter = createSharedRateLimiter({
     clock,
     rows: createBudgetRows(database.db),
@@ -164,13 +198,7 @@ function openLimiter(config: Config, database: Database, log: Log): RateLimiter 
     onTrouble: (error) =>
       log.warn({ err: error }, 'the rate budgets cannot be reached: calls wait for what is not leased'),
   });
-  const notifications = openNotifications({
-    databaseUrl: database.databaseUrl,
-    clock,
-    onError: (error) => log.warn({ err: error }, 'the line for notifications was lost'),
-  });
   notifications.listen(budgetChannel, { notified: (key) => limiter.changed(key) });
-  stops.push(() => notifications.close());
   return limiter;
 }
 
@@ -193,7 +221,7 @@ function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
 
 async function isReady(database: Database): Promise<boolean> {
   const patience = new AbortController();
-  const tooLong = clock.sleep(2_000, patience.signal).then(() => false);
+  const tooLong = systemClock.sleep(2_000, patience.signal).then(() => false);
   tooLong.catch(() => undefined);
   return Promise.race([isMigrated(database).catch(() => false), tooLong]).finally(() => patience.abort());
 }

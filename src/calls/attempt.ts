@@ -15,7 +15,7 @@ export type Attempted =
  */
 export interface Attempt {
   /** Rejects with the signal's reason when it aborts, and where the request is not one: that says nothing of the provider. */
-  send(request: HttpRequest, signal: AbortSignal, onSent: () => void): Promise<Attempted>;
+  send(request: HttpRequest, signal: AbortSignal, onSent: () => void, timeoutMs?: number): Promise<Attempted>;
   /** Waits for what is running. */
   close(): Promise<void>;
 }
@@ -36,12 +36,10 @@ const notSent = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
 ]);
 
-/** `timeoutMs` bounds connecting, waiting for headers and each pause within the body; the signal bounds the whole. */
+/** `timeoutMs` bounds connecting and, where `send` does not say, waiting for headers and each pause in the body; the signal bounds the whole. */
 export function createAttempt(timeoutMs: number): Attempt {
   const agent = new Agent({
     connect: { timeout: timeoutMs },
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
     maxResponseSize: maxResponseBytes,
     keepAliveTimeout: 10_000,
     // An answer a request: pipelining would let a slow one hold up the others.
@@ -49,10 +47,11 @@ export function createAttempt(timeoutMs: number): Attempt {
   });
   const dispatcher = agent.compose(tellSent);
   return {
-    async send({ method, url, headers, body }, signal, onSent) {
+    async send({ method, url, headers, body }, signal, onSent, ownTimeoutMs = timeoutMs) {
       const told: Telling = { method, headers, body: body ?? null, signal, onSent };
+      const patience = { headersTimeout: ownTimeoutMs, bodyTimeout: ownTimeoutMs };
       try {
-        const answer = await send(url, { dispatcher, ...told });
+        const answer = await send(url, { dispatcher, ...told, ...patience });
         const text = await answer.body.text();
         return {
           kind: 'answered',

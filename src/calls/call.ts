@@ -16,6 +16,8 @@ export interface Call {
   /** By `clock.now()`. Covers the queue, all attempts and the pauses between them. */
   deadlineAtMs: number;
   signal?: AbortSignal;
+  /** One attempt; default: the caller's own. For what must not be given up early. */
+  timeoutMs?: number;
   /**
    * False for what must not happen twice: then a failure after which the provider may have acted ends the call. What
    * was certainly not processed (a refused line, a 429) is tried again all the same.

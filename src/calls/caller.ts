@@ -24,7 +24,7 @@ export type { AttemptReport, BreakerState, Bucket, Call, CallReport, Priority, R
 
 export interface CallerOptions {
   clock: Clock;
-  /** One attempt. */
+  /** One attempt, where the call does not say. */
   requestTimeoutMs: number;
   retry: RetryPolicy;
   /** What an integration has of its own. */
@@ -84,9 +84,9 @@ export function createCaller(options: CallerOptions): Caller {
     }
     return own;
   };
-  const breakerOf = ({ breakers }: Integration, host: string): CircuitBreaker => {
+  const breakerOf = ({ breakers }: Integration, { host, timeoutMs = requestTimeoutMs }: Call) => {
     let breaker = breakers.get(host);
-    if (!breaker) breakers.set(host, (breaker = createCircuitBreaker(clock, requestTimeoutMs + 1_000)));
+    if (!breaker) breakers.set(host, (breaker = createCircuitBreaker(clock, timeoutMs + 1_000)));
     return breaker;
   };
   /** Those who wait for a breaker that opens are told at once, before they use up any budget. */
@@ -128,8 +128,8 @@ export function createCaller(options: CallerOptions): Caller {
     let answered = false;
     let outcome: AttemptReport['outcome'] = 'OK';
     try {
-      const result = await life.attempt(requestTimeoutMs, (signal) =>
-        attempt.send(request, signal, () => slot.sent()),
+      const result = await life.attempt(call.timeoutMs ?? requestTimeoutMs, (signal) =>
+        attempt.send(request, signal, () => slot.sent(), call.timeoutMs),
       );
       answered = result.kind === 'answered';
       const judged = judge(result, call.classify, clock.now());
@@ -208,7 +208,7 @@ export function createCaller(options: CallerOptions): Caller {
       alive.add(life);
       const run: Run = {
         call,
-        breaker: breakerOf(own, call.host),
+        breaker: breakerOf(own, call),
         life,
         usual: own.usual,
         waitedMs: 0,
@@ -323,8 +323,9 @@ const evidence = ({ providerCode, requestId }: Fault) => ({
   ...(providerCode !== undefined && { providerCode }),
   ...(requestId !== undefined && { requestId }),
 });
-const originOf = ({ integration }: Call, { fault, response }: Failed) => ({
+const originOf = ({ integration }: Call, { fault, response, sent }: Failed) => ({
   provider: integration,
+  sent,
   ...(response && { status: response.status }),
   ...(fault.details && { details: fault.details }),
 });

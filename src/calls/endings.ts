@@ -139,7 +139,9 @@ export function outwards(
   nowMs: number,
 ): unknown {
   const ended = (message: string) =>
-    new IntegrationError(problem('DEADLINE_EXCEEDED', message, new Date(nowMs)));
+    new IntegrationError(problem('DEADLINE_EXCEEDED', message, new Date(nowMs)), {
+      sent: error instanceof AttemptCut,
+    });
   if (last && (error instanceof DeadlineReached || error instanceof NoTurn)) return last;
   if (error instanceof NoTurn) return error.refusal;
   if (error instanceof DeadlineReached || error instanceof AttemptCut)

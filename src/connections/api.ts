@@ -1,6 +1,7 @@
-import type { BudgetView, Caller } from '../calls/caller.ts';
+import type { BudgetView, Caller, Priority } from '../calls/caller.ts';
 import type { HttpResponse } from '../calls/http.ts';
 import type { Clock } from '../clock.ts';
+import { within } from '../deadline.ts';
 import { fail, IntegrationError, problem, type IntegrationProblem } from '../errors.ts';
 import type { AccessToken, Tokens } from '../oauth/tokens.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
@@ -34,6 +35,8 @@ export interface ConnectionApi {
 export interface Patience {
   deadlineAtMs: number;
   signal?: AbortSignal;
+  /** Default: interactive. */
+  priority?: Priority;
 }
 
 interface Identified {
@@ -41,6 +44,9 @@ interface Identified {
   integrationId: string;
   externalId: string | null;
 }
+
+/** A call that has stood in line for longer than this reads its token again. */
+const tokenReadForMs = 10_000;
 
 export function createConnectionApi(deps: {
   caller: Caller;
@@ -62,7 +68,7 @@ export function createConnectionApi(deps: {
     configured: ConfiguredProvider,
     ref: Identified,
     request: ProviderRequest,
-    authorization: { bearer(): Promise<string>; renew?(): Promise<void> },
+    authorization: { bearer(): string | Promise<string>; renew?(): Promise<void> },
     patience: Patience,
   ): Promise<HttpResponse> =>
     caller.call({
@@ -90,15 +96,26 @@ export function createConnectionApi(deps: {
     patience: Patience,
   ): Promise<HttpResponse> => {
     const configured = usable(connection);
-    let token: AccessToken | undefined;
+    // Before it stands in line: who waits for a refresh keeps nobody else from the budget.
+    let token: AccessToken;
+    let readAt: number;
+    const read = async () => {
+      token = await tokens.accessToken(connection);
+      readAt = clock.monotonic();
+    };
     const authorization = {
-      bearer: async () => (token ??= await tokens.accessToken(connection)).value,
-      renew: async () => {
-        token = await tokens.refresh(connection, token?.version);
+      async bearer() {
+        if (clock.monotonic() - readAt > tokenReadForMs) await read();
+        return token.value;
+      },
+      async renew() {
+        token = await tokens.replace(connection, token);
+        readAt = clock.monotonic();
       },
     };
     try {
       const wanted = request(targetOf(configured, connection.externalId));
+      await within(read(), patience.deadlineAtMs - clock.now(), clock);
       const response = await send(configured, connection, wanted, authorization, patience);
       await health.proved(connection);
       return response;
@@ -135,7 +152,7 @@ export function createConnectionApi(deps: {
       const { identity } = configured.provider;
       if (!identity) return null;
       const target = targetOf(configured, ref.externalId);
-      const authorization = { bearer: () => Promise.resolve(accessToken) };
+      const authorization = { bearer: () => accessToken };
       const response = await send(configured, ref, identity.request(target), authorization, patience);
       return identity.parse(response, target);
     },

@@ -1,13 +1,15 @@
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
+import { toStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
 import { fail, problem, problemOf, type IntegrationProblem } from '../errors.ts';
-import type { Authorization, Authorizations, CallbackOutcome } from '../oauth/authorization.ts';
+import type { ConnectionRef } from '../oauth/accountKeys.ts';
+import type { Authorizations, CallbackOutcome } from '../oauth/authorization.ts';
 import type { Revocations } from '../oauth/revocations.ts';
-import type { Tokens } from '../oauth/tokens.ts';
+import type { Tokens, TokenSet, UserCredentials } from '../oauth/tokens.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import type { ConnectionApi } from './api.ts';
-import { findConnections, toStored, type Connection } from './connection.ts';
+import { findConnections, listConnections, type Connection } from './connection.ts';
 import { allowedReturnTo } from './returnTo.ts';
 import { change, lockConnection } from './states.ts';
 
@@ -17,7 +19,15 @@ export interface ConnectRequest {
   integrationId: string;
   returnTo?: string | null | undefined;
   scopes?: readonly string[] | null | undefined;
-  withCredentials: boolean;
+  /** For integrations that are connected without a browser. Kept sealed; never shown again. */
+  credentials?:
+    | {
+        username?: string | null | undefined;
+        password?: string | null | undefined;
+        webhookSecret?: string | null | undefined;
+      }
+    | null
+    | undefined;
 }
 
 export interface ConnectAnswer {
@@ -42,22 +52,31 @@ export interface Connecting {
 }
 
 type Granted = CallbackOutcome & { kind: 'granted' };
+interface Proven {
+  set: TokenSet;
+  externalId: string;
+  credentials?: UserCredentials;
+}
+const noLink = { authorizationUrl: null, expiresAt: null };
 /** The company read that proves a fresh grant: longer than a page load's patience, shorter than the person's. */
 const identifyWithinMs = 20_000;
 
 export interface ConnectingDeps {
-  db: Kysely<Tables>;
+  forAccount: (accountId: string) => Kysely<Tables>;
   catalog: Catalog;
   authorizations: Authorizations;
   tokens: Tokens;
   revocations: Revocations;
   api: ConnectionApi;
   addresses: { publicUrl: string; returnToOrigins: readonly string[] };
+  /** The first proof comes within it. */
+  probeIntervalMs: number;
   clock: Clock;
 }
 
 export function createConnecting(deps: ConnectingDeps): Connecting {
-  const { db, catalog, authorizations, tokens, revocations, api, addresses, clock } = deps;
+  const { forAccount, catalog, authorizations, tokens, revocations, api, addresses, clock, probeIntervalMs } =
+    deps;
   const now = () => new Date(clock.now());
 
   /** Checks a connect before anything is written; returns the scopes to ask for. */
@@ -68,9 +87,21 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       return fail('NOT_FOUND', `There is no such integration; there are: ${known.join(', ')}.`, now());
     }
     const { provider, credentials } = configured;
-    if (request.withCredentials)
+    const user = request.credentials ?? undefined;
+    if (provider.auth === 'OAUTH2' && user)
       fail('INVALID_INPUT', `${provider.name} is authorized in the browser: leave credentials out.`, now());
-    if (!credentials)
+    if (provider.auth === 'CREDENTIALS') {
+      const { username, password } = user ?? {};
+      const isGiven = (text: string | null | undefined) =>
+        text != null && text !== '' && text.length <= 1_000;
+      if (!isGiven(username) || !isGiven(password))
+        fail(
+          'INVALID_INPUT',
+          `${provider.name} is connected with credentials: a username and a password.`,
+          now(),
+        );
+    }
+    if (!credentials && provider.oauth.clientAuthentication !== 'none')
       fail(
         'NOT_CONFIGURED',
         `${provider.name} is not set up here: its client id and secret are missing.`,
@@ -86,7 +117,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       request.returnTo == null ? null : allowedReturnTo(request.returnTo, publicUrl, returnToOrigins);
     if (returnTo === undefined)
       return fail('INVALID_INPUT', 'returnTo: its origin is not on the list (RETURN_TO_ORIGINS).', now());
-    return { scopes, returnTo };
+    return { scopes, returnTo, provider };
   };
 
   /** The account's live connection to the integration, made when there is none; locked. */
@@ -125,13 +156,24 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
 
   const failedCallback = async (outcome: CallbackOutcome & { kind: 'failed' }): Promise<CallbackAnswer> => {
     const { authorization, problem: cause, current } = outcome;
-    if (authorization && current)
-      await db.transaction().execute(async (trx) => {
-        const row = await lockConnection(trx, authorization.accountId, authorization.id);
-        if (row?.status !== 'PENDING' && row?.status !== 'NEEDS_REAUTHORIZATION') return;
-        const ref = { ...authorization, generation: row.generation };
-        await change(trx, clock, ref, { problem: toStored(cause), authorize_by: null }, 'USER');
-      });
+    if (authorization && current) {
+      await revocations.resume(authorization);
+      await forAccount(authorization.accountId)
+        .transaction()
+        .execute(async (trx) => {
+          const row = await lockConnection(trx, authorization.accountId, authorization.id);
+          if (row?.status !== 'PENDING' && row?.status !== 'NEEDS_REAUTHORIZATION') return;
+          // A newer link is under way: what became of the older one is no news of the connection.
+          if (row.authorize_by?.getTime() !== authorization.expiresAt.getTime()) return;
+          await change(
+            trx,
+            clock,
+            { ...authorization, generation: row.generation },
+            { problem: toStored(cause), authorize_by: null },
+            { change: 'AUTHORIZATION_FAILED', userId: authorization.userId },
+          );
+        });
+    }
     return {
       returnTo: authorization?.returnTo ?? null,
       connectionId: authorization?.id ?? null,
@@ -139,105 +181,142 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
     };
   };
 
-  const activate = (
+  /** The connection's new life: tokens, status, sync statuses and event, in the transaction of its caller. */
+  const activate = async (
     trx: Transaction<Tables>,
-    authorization: Authorization,
-    row: { generation: number },
-    granted: Granted,
-    externalId: string,
-  ) =>
-    change(
+    ref: ConnectionRef & { userId: string | null },
+    row: Selectable<Tables['connections']>,
+    { set, externalId, credentials }: Proven,
+  ) => {
+    const generation = row.generation + 1;
+    await authorizations.cancel(trx, ref);
+    await revocations.supersede(trx, ref, externalId);
+    await tokens.store(trx, ref, set, { externalId, generation, ...(credentials && { credentials }) });
+    await change(
       trx,
       clock,
-      { ...authorization, generation: row.generation },
+      { ...ref, generation: row.generation },
       {
         status: 'ACTIVE',
         external_id: externalId,
-        scopes: granted.tokens.scopes,
+        scopes: set.scopes,
         problem: null,
-        generation: row.generation + 1,
-        created_by: authorization.userId,
+        generation,
+        created_by: ref.userId,
         authorize_by: null,
         connected_at: now(),
         checked_at: now(),
+        probe_at: new Date(clock.now() + probeIntervalMs * (0.5 + clock.random() / 2)),
       },
-      'USER',
+      { change: 'CONNECTED', userId: ref.userId },
     );
+    const { resources } = catalog.find(ref.integrationId)!.provider;
+    if (resources.length === 0) return;
+    await trx
+      .insertInto('sync_statuses')
+      .values(resources.map((resource) => ({ account_id: ref.accountId, connection_id: ref.id, resource })))
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  };
 
   /**
-   * Stores a proven grant. One transaction: the tokens, the status, the sync statuses and the event. A connection that
-   * another link has made ACTIVE meanwhile takes the newer grant: revoking either could end both.
+   * Stores a proven grant. A connection that another link has made ACTIVE meanwhile takes the newer grant: revoking
+   * either could end both.
    */
   const keepGrant = (granted: Granted, externalId: string) =>
-    db.transaction().execute(async (trx): Promise<IntegrationProblem | null> => {
-      const { authorization } = granted;
-      const row = await lockConnection(trx, authorization.accountId, authorization.id);
-      if (!row || row.status === 'DISCONNECTED') {
-        await revocations.keep(trx, authorization, granted.tokens.refreshToken ?? granted.tokens.accessToken);
-        return problem('NOT_CONNECTED', 'The connection was ended while it was being authorized.', now());
-      }
-      if (row.external_id !== null && row.external_id !== externalId)
-        return problem(
-          'ACCOUNT_MISMATCH',
-          'A different company was chosen than the one this connection belongs to. Disconnect first to change it.',
-          now(),
-        );
-      await authorizations.cancel(trx, authorization);
-      await tokens.store(trx, authorization, granted.tokens, externalId);
-      await activate(trx, authorization, row, granted, externalId);
-      await trx
-        .insertInto('sync_statuses')
-        .values(
-          catalog.find(authorization.integrationId)!.provider.resources.map((resource) => ({
-            account_id: authorization.accountId,
-            connection_id: authorization.id,
-            resource,
-          })),
-        )
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
-      return null;
-    });
+    forAccount(granted.authorization.accountId)
+      .transaction()
+      .execute(async (trx): Promise<IntegrationProblem | null> => {
+        const { authorization, tokens: set } = granted;
+        const row = await lockConnection(trx, authorization.accountId, authorization.id);
+        if (!row || row.status === 'DISCONNECTED') {
+          await revocations.keep(trx, authorization, set.refreshToken ?? set.accessToken, externalId);
+          return problem('NOT_CONNECTED', 'The connection was ended while it was being authorized.', now());
+        }
+        if (isOther(row, externalId)) return mismatch(now());
+        await activate(trx, authorization, row, { set, externalId });
+        return null;
+      });
+
+  /** Nothing is kept where the provider refuses the credentials. */
+  const connectWithCredentials = async (request: ConnectRequest): Promise<ConnectAnswer> => {
+    const { accountId, userId, integrationId } = request;
+    const existing = (await listConnections(forAccount(accountId), clock, accountId)).find(
+      (one) => one.integrationId === integrationId && one.status === 'ACTIVE',
+    );
+    if (existing) return alreadyConnected(existing);
+    const { username, password } = request.credentials as UserCredentials;
+    const credentials = { username, password };
+    const set = await authorizations.withCredentials(integrationId, credentials);
+    const externalId = set.externalId ?? username;
+    const { id, cause } = await forAccount(accountId)
+      .transaction()
+      .execute(async (trx) => {
+        const row = await liveConnection(trx, request);
+        const ref = { accountId, id: row.id, integrationId, userId };
+        if (isOther(row, externalId)) return { id: row.id, cause: mismatch(now()) };
+        if (row.status !== 'ACTIVE') await activate(trx, ref, row, { set, externalId, credentials });
+        return { id: row.id, cause: null };
+      });
+    const connection = (await findConnections(forAccount(accountId), clock, accountId, [id])).get(id)!;
+    return { connection, ...noLink, problem: cause };
+  };
+
+  const alreadyConnected = (connection: Connection): ConnectAnswer => ({
+    connection,
+    ...noLink,
+    problem: problem(
+      'ALREADY_CONNECTED',
+      'The integration is connected. Disconnect first to change it.',
+      now(),
+    ),
+  });
 
   return {
     async connect(request) {
       const { accountId, userId, integrationId } = request;
-      const nothing = { connection: null, authorizationUrl: null, expiresAt: null };
-      let wanted;
       try {
-        wanted = checked(request);
+        const wanted = checked(request);
+        if (wanted.provider.auth === 'CREDENTIALS') return await connectWithCredentials(request);
+        const begun = await forAccount(accountId)
+          .transaction()
+          .execute(async (trx) => {
+            const row = await liveConnection(trx, request);
+            const ref = { accountId, id: row.id, integrationId };
+            if (row.status === 'ACTIVE') {
+              const present = (await findConnections(trx, clock, accountId, [row.id])).get(row.id)!;
+              if (!isCuredByAuthorizing(present)) return { id: row.id };
+            }
+            const round = await authorizations.begin(trx, ref, { userId, ...wanted });
+            await change(
+              trx,
+              clock,
+              { ...ref, generation: row.generation },
+              { authorize_by: round.expiresAt, ...(row.status === 'PENDING' && { problem: null }) },
+              { change: 'AUTHORIZATION_STARTED', userId },
+            );
+            return { id: row.id, round };
+          });
+        const found = await findConnections(forAccount(accountId), clock, accountId, [begun.id]);
+        const connection = found.get(begun.id)!;
+        return begun.round ? { connection, ...begun.round, problem: null } : alreadyConnected(connection);
       } catch (error) {
-        return { ...nothing, problem: problemOf(error) };
+        return { connection: null, ...noLink, problem: problemOf(error) };
       }
-      const begun = await db.transaction().execute(async (trx) => {
-        const row = await liveConnection(trx, request);
-        if (row.status === 'ACTIVE') return { id: row.id };
-        const ref = { accountId, id: row.id, integrationId };
-        const round = await authorizations.begin(trx, ref, { userId, ...wanted });
-        const columns = { authorize_by: round.expiresAt, ...(row.status === 'PENDING' && { problem: null }) };
-        await change(trx, clock, { ...ref, generation: row.generation }, columns, 'USER');
-        return { id: row.id, round };
-      });
-      const connection = (await findConnections(db, clock, accountId, [begun.id])).get(begun.id)!;
-      if (begun.round) return { connection, ...begun.round, problem: null };
-      const cause = problem(
-        'ALREADY_CONNECTED',
-        'The integration is connected. Disconnect first to change it.',
-        now(),
-      );
-      return { ...nothing, connection, problem: cause };
     },
 
     async completeAuthorization(integrationId, query) {
-      const outcome = await authorizations.complete(integrationId, query);
+      const outcome = await authorizations.complete(integrationId, query, (authorization) =>
+        revocations.hold(authorization),
+      );
       if (outcome.kind === 'failed') return failedCallback(outcome);
       const { authorization, tokens: granted } = outcome;
       let cause: IntegrationProblem | null;
       try {
-        const ref = { ...authorization, externalId: outcome.externalId };
+        const ref = { ...authorization, externalId: outcome.externalId ?? granted.externalId };
         const patience = { deadlineAtMs: clock.now() + identifyWithinMs };
         const profile = await api.identify(ref, granted.accessToken, patience);
-        cause = await keepGrant(outcome, outcome.externalId ?? profile?.id ?? '');
+        cause = await keepGrant(outcome, outcome.externalId ?? granted.externalId ?? profile?.id ?? '');
       } catch (error) {
         cause = ofCallback(problemOf(error));
       }
@@ -246,6 +325,20 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
     },
   };
 }
+
+const isOther = (row: Selectable<Tables['connections']>, externalId: string) =>
+  row.external_id !== null && row.external_id !== externalId;
+
+const mismatch = (at: Date) =>
+  problem(
+    'ACCOUNT_MISMATCH',
+    'A different company was chosen than the one this connection belongs to. Disconnect first to change it.',
+    at,
+  );
+
+/** It works, and a person can see to it that it goes on doing so. */
+const isCuredByAuthorizing = ({ problem: cause }: Connection) =>
+  cause?.code === 'REAUTHORIZATION_REQUIRED' || cause?.code === 'SCOPES_INSUFFICIENT';
 
 /** A token that is refused when it is new does not belong to the company that the redirect named. */
 function ofCallback(cause: IntegrationProblem): IntegrationProblem {

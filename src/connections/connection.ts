@@ -1,6 +1,7 @@
 import { sql, type Kysely, type SelectQueryBuilder } from 'kysely';
 import type { Clock } from '../clock.ts';
-import type { ConnectionStatus, StoredProblem, Tables } from '../db/tables.ts';
+import { fromStored } from '../db/problems.ts';
+import type { ConnectionStatus, Tables } from '../db/tables.ts';
 import { problem, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 
@@ -71,6 +72,8 @@ const columns = [
   't.issued_at',
   't.refresh_due_at',
   't.refresh_token_expires_at',
+  't.refresh_problem',
+  't.refresh_retry_at',
 ] as const;
 
 function selectConnections(db: Kysely<Tables>, accountId: string) {
@@ -93,7 +96,7 @@ function connectionOf(row: Row, clock: Clock): Connection {
     status: row.status,
     externalId: row.external_id,
     scopes: row.scopes,
-    problem: expired(row, clock) ?? fromStored(row.problem),
+    problem: problemIn(row, clock),
     generation: row.generation,
     createdAt: row.created_at,
     connectedAt: row.connected_at,
@@ -107,6 +110,33 @@ function connectionOf(row: Row, clock: Clock): Connection {
   };
 }
 
+/** The most pressing one: what was proved of the grant, then of its token, then what will be. */
+function problemIn(row: Row, clock: Clock): IntegrationProblem | null {
+  const known = expired(row, clock) ?? fromStored(row.problem);
+  if (known || row.status !== 'ACTIVE') return known;
+  return refreshFailing(row, clock) ?? ending(row, clock);
+}
+
+/** While the token endpoint is in trouble. */
+function refreshFailing(row: Row, clock: Clock): IntegrationProblem | null {
+  const cause = fromStored(row.refresh_problem);
+  const leftMs = (row.refresh_retry_at?.getTime() ?? 0) - clock.now();
+  return cause && leftMs > 0 ? { ...cause, retryAfterSeconds: Math.ceil(leftMs / 1_000) } : cause;
+}
+
+/** A refresh token runs out, and only a person can do something about it: said while there is time. */
+function ending(row: Row, clock: Clock): IntegrationProblem | null {
+  const endsAt = row.refresh_token_expires_at;
+  if (endsAt === null || endsAt.getTime() - clock.now() > warnBeforeMs) return null;
+  return problem(
+    'REAUTHORIZATION_REQUIRED',
+    `The authorization ends on ${endsAt.toISOString().slice(0, 10)}: connect again before.`,
+    new Date(endsAt.getTime() - warnBeforeMs),
+  );
+}
+
+const warnBeforeMs = 14 * 86_400_000;
+
 /** Derived when read: nothing has to run for an abandoned authorization to show. */
 function expired(row: Row, clock: Clock): IntegrationProblem | undefined {
   if (row.status !== 'PENDING' || row.authorize_by === null || row.authorize_by.getTime() > clock.now())
@@ -116,12 +146,4 @@ function expired(row: Row, clock: Clock): IntegrationProblem | undefined {
     'Nobody completed the authorization: connect again.',
     row.authorize_by,
   );
-}
-
-export function fromStored(stored: StoredProblem | null): IntegrationProblem | null {
-  return stored && { ...stored, occurredAt: new Date(stored.occurredAt) };
-}
-
-export function toStored(cause: IntegrationProblem | null): string | null {
-  return cause && JSON.stringify(cause);
 }

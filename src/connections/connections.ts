@@ -5,6 +5,12 @@ import { createConnecting, type Connecting, type ConnectingDeps } from './connec
 import { findConnections, listConnections, type Connection } from './connection.ts';
 import { change, lockConnection, type Health } from './states.ts';
 
+/** Who asks: a person of an account, or a service without a name. */
+export interface Viewer {
+  accountId: string;
+  userId: string | null;
+}
+
 export interface MutationAnswer {
   connection: Connection | null;
   problem: IntegrationProblem | null;
@@ -19,8 +25,8 @@ export type RevocationOutcome = 'REVOKED' | 'PENDING' | 'NOT_SUPPORTED';
 export interface Connections extends Connecting {
   find(accountId: string, ids: readonly string[]): Promise<Map<string, Connection>>;
   list(accountId: string): Promise<Connection[]>;
-  refresh(accountId: string, id: string): Promise<MutationAnswer>;
-  disconnect(accountId: string, id: string): Promise<MutationAnswer & { revocation: RevocationOutcome }>;
+  refresh(by: Viewer, id: string): Promise<MutationAnswer>;
+  disconnect(by: Viewer, id: string): Promise<MutationAnswer & { revocation: RevocationOutcome }>;
 }
 
 /** What a person waits for the provider to acknowledge a revocation before it goes on in the background. */
@@ -29,69 +35,89 @@ const revokeWithinMs = 5_000;
 export function createConnections(
   deps: ConnectingDeps & { health: Health; interactiveDeadlineMs: number },
 ): Connections {
-  const { db, tokens, revocations, health, clock } = deps;
+  const { forAccount, tokens, revocations, health, api, clock, interactiveDeadlineMs } = deps;
   const now = () => new Date(clock.now());
 
   const find = async (accountId: string, id: string) =>
-    (await findConnections(db, clock, accountId, [id])).get(id.toLowerCase()) ?? null;
+    (await findConnections(forAccount(accountId), clock, accountId, [id])).get(id.toLowerCase()) ?? null;
 
-  const refreshNow = async (connection: Connection): Promise<IntegrationProblem | null> => {
+  const refreshNow = async (connection: Connection, userId: string | null) => {
     if (connection.status === 'NEEDS_REAUTHORIZATION')
       return problem('REAUTHORIZATION_REQUIRED', 'The connection has to be authorized again.', now());
     if (connection.status !== 'ACTIVE')
       return problem('NOT_CONNECTED', 'The connection is not active.', now());
+    const deadlineAtMs = clock.now() + interactiveDeadlineMs;
     try {
-      await within(tokens.refresh(connection), deps.interactiveDeadlineMs, clock);
-      await health.refreshed(connection);
-      return null;
+      await within(tokens.renew(connection, userId), interactiveDeadlineMs, clock);
     } catch (error) {
       const cause = problemOf(error);
       if (cause.code === 'REAUTHORIZATION_REQUIRED') await health.demote(connection, cause);
-      else if (cause.code !== 'NOT_CONNECTED') await health.troubled(connection, cause);
       return cause;
+    }
+    try {
+      await api.profile(connection, { deadlineAtMs });
+      return null;
+    } catch (error) {
+      const cause = problemOf(error);
+      // The token is renewed; that its API is in trouble is another matter, unless the grant is gone.
+      return cause.code === 'REAUTHORIZATION_REQUIRED' ? cause : null;
     }
   };
 
-  const end = (connection: ConnectionRef) =>
-    db.transaction().execute(async (trx): Promise<string | undefined> => {
-      const row = await lockConnection(trx, connection.accountId, connection.id);
-      if (!row || row.status === 'DISCONNECTED') return undefined;
-      const revocation = await tokens.erase(trx, connection);
-      await deps.authorizations.cancel(trx, connection);
-      await change(
-        trx,
-        clock,
-        { ...connection, generation: row.generation },
-        { status: 'DISCONNECTED', disconnected_at: now(), authorize_by: null, problem: null },
-        'USER',
-      );
-      return revocation;
-    });
+  const end = (connection: ConnectionRef, userId: string | null) =>
+    forAccount(connection.accountId)
+      .transaction()
+      .execute(async (trx): Promise<string | undefined> => {
+        const row = await lockConnection(trx, connection.accountId, connection.id);
+        if (!row || row.status === 'DISCONNECTED') return undefined;
+        const revocation = await tokens.erase(trx, connection);
+        await deps.authorizations.cancel(trx, connection);
+        await change(
+          trx,
+          clock,
+          { ...connection, generation: row.generation },
+          {
+            status: 'DISCONNECTED',
+            disconnected_at: now(),
+            authorize_by: null,
+            probe_at: null,
+            problem: null,
+          },
+          { change: 'DISCONNECTED', userId },
+        );
+        return revocation;
+      });
 
   return {
     ...createConnecting(deps),
-    find: (accountId, ids) => findConnections(db, clock, accountId, ids),
-    list: (accountId) => listConnections(db, clock, accountId),
+    find: (accountId, ids) => findConnections(forAccount(accountId), clock, accountId, ids),
+    list: (accountId) => listConnections(forAccount(accountId), clock, accountId),
 
-    async refresh(accountId, id) {
+    async refresh({ accountId, userId }, id) {
       const connection = await find(accountId, id);
       if (!connection) return { connection, problem: notFound(now()) };
-      const cause = await refreshNow(connection);
+      const cause = await refreshNow(connection, userId);
       return { connection: await find(accountId, id), problem: cause };
     },
 
-    async disconnect(accountId, id) {
+    async disconnect({ accountId, userId }, id) {
       const before = await find(accountId, id);
       if (!before) return { connection: null, problem: notFound(now()), revocation: 'NOT_SUPPORTED' };
-      const revocationId = await end(before);
+      const revocationId = await end(before, userId);
       let revocation: RevocationOutcome;
       if (revocationId !== undefined)
         revocation = await revocations.attempt(accountId, revocationId, revokeWithinMs);
       else if (await revocations.isPending(before)) revocation = 'PENDING';
-      else revocation = before.status === 'DISCONNECTED' && before.connectedAt ? 'REVOKED' : 'NOT_SUPPORTED';
+      else if (canRevoke(before) && before.status === 'DISCONNECTED' && before.connectedAt)
+        revocation = 'REVOKED';
+      else revocation = 'NOT_SUPPORTED';
       return { connection: await find(accountId, id), problem: null, revocation };
     },
   };
+
+  function canRevoke({ integrationId }: Connection): boolean {
+    return deps.catalog.find(integrationId)?.provider.oauth.revocation !== 'none';
+  }
 }
 
 const notFound = (at: Date) => problem('NOT_FOUND', 'You have no connection with this id.', at);

@@ -1,11 +1,14 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import DataLoader from 'dataloader';
 import type { Clock } from '../clock.ts';
+import { toStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
-import type { IntegrationProblem } from '../errors.ts';
-import { appendEvent, type SyncEventSource } from '../events/events.ts';
+import { problem, type IntegrationProblem } from '../errors.ts';
+import { appendEvent, type ConnectionChange } from '../events/events.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
-import { toStored, type Connection } from './connection.ts';
+import type { RefreshNews } from '../oauth/tokens.ts';
+import type { Catalog } from '../providers/catalog.ts';
+import type { Connection } from './connection.ts';
 
 /**
  * The life of a connection, and the only code that moves it:
@@ -14,7 +17,8 @@ import { toStored, type Connection } from './connection.ts';
  *   NEEDS_REAUTHORIZATION for want of the operator's key --a call that succeeds--> ACTIVE
  *   any of these --disconnect--> DISCONNECTED, which is final: connecting again makes a new connection.
  *
- * A callback that fails leaves the status as it is and sets `problem`. Every move commits together with its event.
+ * A callback that fails leaves the status as it is and sets `problem`. Every move commits together with its event,
+ * which says what happened, who did it and why: an account's events are the history of its connections.
  */
 
 type Columns = Partial<{
@@ -28,7 +32,17 @@ type Columns = Partial<{
   connected_at: Date;
   disconnected_at: Date;
   checked_at: Date;
+  probe_at: Date | null;
 }>;
+
+/** Whose authorization it is about. */
+type Lived = ConnectionRef & { generation: number };
+
+/** What happened, and whose doing it was: undefined for nobody's. */
+export interface Happening {
+  change: ConnectionChange;
+  userId?: string | null | undefined;
+}
 
 /** The row as it is once no other transaction is changing it. Held until the transaction ends. */
 export function lockConnection(trx: Transaction<Tables>, accountId: string, id: string) {
@@ -45,9 +59,9 @@ export function lockConnection(trx: Transaction<Tables>, accountId: string, id: 
 export async function change(
   trx: Transaction<Tables>,
   clock: Clock,
-  ref: ConnectionRef & { generation: number },
+  ref: Lived,
   columns: Columns,
-  source: SyncEventSource,
+  happening: Happening,
 ): Promise<void> {
   await trx
     .updateTable('connections')
@@ -55,21 +69,16 @@ export async function change(
     .where('account_id', '=', ref.accountId)
     .where('id', '=', ref.id)
     .execute();
-  await announce(
-    trx,
-    clock,
-    { ...ref, generation: columns.generation ?? ref.generation },
-    columns.problem,
-    source,
-  );
+  const generation = columns.generation ?? ref.generation;
+  await announce(trx, clock, { ...ref, generation }, columns.problem, happening);
 }
 
 async function announce(
   trx: Transaction<Tables>,
   clock: Clock,
-  ref: ConnectionRef & { generation: number },
-  problem: string | null | undefined,
-  source: SyncEventSource,
+  ref: Lived,
+  cause: string | null | undefined,
+  { change: what, userId }: Happening,
 ): Promise<void> {
   await appendEvent(
     trx,
@@ -79,54 +88,91 @@ async function announce(
       integrationId: ref.integrationId,
       generation: ref.generation,
       kind: 'CONNECTION_CHANGED',
-      source,
-      problem: problem ?? null,
+      source: userId === undefined ? 'SYSTEM' : 'USER',
+      change: what,
+      userId: userId ?? null,
+      problem: cause ?? null,
     },
     clock,
   );
 }
 
-/** What calls on behalf of a connection have shown about it. */
-export interface Health {
+/** What calls and refreshes on behalf of a connection have shown about it. */
+export interface Health extends RefreshNews {
   /**
    * The provider, or a stored secret, proved that the grant is gone: ACTIVE becomes NEEDS_REAUTHORIZATION, unless the
    * connection was authorized anew since. One event, however many callers found out.
    */
   demote(connection: Connection, cause: IntegrationProblem): Promise<void>;
-  /** Trouble that does not end the grant: shown as `problem` while the connection stays ACTIVE. */
-  troubled(connection: Connection, cause: IntegrationProblem): Promise<void>;
-  /** A person had the token renewed: clears a problem and announces the new times. */
-  refreshed(connection: Connection): Promise<void>;
-  /** The provider answered: moves `checkedAt` (at most once a minute) and clears a problem. */
+  /** The provider answered: moves `checkedAt` (at most once a minute), and ends the want of a key. */
   proved(connection: Connection): Promise<void>;
 }
 
 const checkedEveryMs = 60_000;
 
-export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
-  /** Guarded by the status and generation that were read, so that late news about an earlier life changes nothing. */
-  const guarded = (connection: Connection, columns: Columns, where: 'any' | 'with problem') =>
-    db.transaction().execute(async (trx) => {
-      let update = trx
-        .updateTable('connections')
-        .set(columns)
-        .where('account_id', '=', connection.accountId)
-        .where('id', '=', connection.id)
-        .where('status', '=', connection.status)
-        .where('generation', '=', connection.generation);
-      if (where === 'with problem') update = update.where('problem', 'is not', null);
-      const moved = await update.returning('id').executeTakeFirst();
-      if (moved) await announce(trx, clock, connection, columns.problem, 'SYSTEM');
-    });
+export function createHealth(deps: {
+  forAccount: (accountId: string) => Kysely<Tables>;
+  catalog: Catalog;
+  clock: Clock;
+}): Health {
+  const { forAccount, catalog, clock } = deps;
+  const now = () => new Date(clock.now());
+
+  /** Guarded by what was read, so that late news about an earlier life changes nothing. */
+  const move = async (
+    trx: Transaction<Tables>,
+    ref: Lived,
+    from: Connection['status'],
+    columns: Columns,
+    happening: Happening,
+  ): Promise<boolean> => {
+    const moved = await trx
+      .updateTable('connections')
+      .set(columns)
+      .where('account_id', '=', ref.accountId)
+      .where('id', '=', ref.id)
+      .where('status', '=', from)
+      .where('generation', '=', ref.generation)
+      .returning('id')
+      .executeTakeFirst();
+    if (moved) await announce(trx, clock, ref, columns.problem, happening);
+    return moved !== undefined;
+  };
+
+  /** A token of a connection that is not ACTIVE is not renewed. */
+  const renewAt = (trx: Transaction<Tables>, ref: Lived, at: Date | null) =>
+    trx
+      .updateTable('oauth_tokens')
+      .set({ refresh_due_at: at, refresh_retry_at: null })
+      .where('account_id', '=', ref.accountId)
+      .where('provider', '=', ref.integrationId)
+      .where('connection_id', '=', ref.id)
+      .where('expires_at', 'is not', null)
+      .execute();
+
+  const end = async (
+    trx: Transaction<Tables>,
+    ref: Lived,
+    from: Connection['status'],
+    cause: IntegrationProblem,
+  ) => {
+    const columns: Columns = {
+      status: 'NEEDS_REAUTHORIZATION',
+      problem: toStored(cause),
+      checked_at: now(),
+      probe_at: null,
+    };
+    if (await move(trx, ref, from, columns, { change: 'REAUTHORIZATION_REQUIRED' }))
+      await renewAt(trx, ref, null);
+  };
 
   /** The connections that one tick proved, in one statement for each account. */
   const checked = new DataLoader<Connection, void>(
     async (connections) => {
-      const now = new Date(clock.now());
       for (const [accountId, own] of Map.groupBy(connections, (connection) => connection.accountId))
-        await db
+        await forAccount(accountId)
           .updateTable('connections')
-          .set({ checked_at: now })
+          .set({ checked_at: now() })
           .where('account_id', '=', accountId)
           .where('id', '=', sql<string>`any(${own.map((connection) => connection.id)}::uuid[])`)
           .where('status', '=', 'ACTIVE')
@@ -140,20 +186,46 @@ export function createHealth(db: Kysely<Tables>, clock: Clock): Health {
     async demote(connection, cause) {
       // One that waits for a missing key has been demoted; the grant's end is news, the key's absence is not.
       if (connection.status !== 'ACTIVE' && cause.actor === 'OPERATOR') return;
-      await guarded(
-        connection,
-        { status: 'NEEDS_REAUTHORIZATION', problem: toStored(cause), checked_at: new Date(clock.now()) },
-        'any',
-      );
+      await forAccount(connection.accountId)
+        .transaction()
+        .execute((trx) => end(trx, connection, connection.status, cause));
     },
-    troubled: (connection, cause) => guarded(connection, { problem: toStored(cause) }, 'any'),
-    refreshed: (connection) =>
-      guarded(connection, { problem: null, checked_at: new Date(clock.now()) }, 'any'),
+
     async proved(connection) {
-      const columns = { status: 'ACTIVE', problem: null, checked_at: new Date(clock.now()) } as const;
-      if (connection.problem) await guarded(connection, columns, 'with problem');
+      const columns = { status: 'ACTIVE', problem: null, checked_at: now(), probe_at: now() } as const;
+      if (connection.status !== 'ACTIVE')
+        await forAccount(connection.accountId)
+          .transaction()
+          .execute(async (trx) => {
+            if (await move(trx, connection, connection.status, columns, { change: 'RECOVERED' }))
+              await renewAt(trx, connection, now());
+          });
       else if ((connection.checkedAt?.getTime() ?? 0) < clock.now() - checkedEveryMs)
         await checked.load(connection);
     },
+
+    async renewed(trx, ref, { scopes, recovered, asked }) {
+      const required = catalog.find(ref.integrationId)?.provider.oauth.scopes ?? [];
+      const missing = required.filter((scope) => !scopes.includes(scope));
+      const cause =
+        missing.length === 0
+          ? null
+          : problem(
+              'SCOPES_INSUFFICIENT',
+              `The authorization no longer includes ${missing.join(', ')}.`,
+              now(),
+            );
+      return move(
+        trx,
+        ref,
+        'ACTIVE',
+        { scopes, problem: toStored(cause), checked_at: now() },
+        { change: recovered ? 'RECOVERED' : 'REFRESHED', userId: asked.userId },
+      );
+    },
+
+    troubled: (trx, ref, cause) => announce(trx, clock, ref, toStored(cause), { change: 'REFRESH_FAILED' }),
+
+    refused: (trx, ref, cause) => end(trx, ref, 'ACTIVE', cause),
   };
 }

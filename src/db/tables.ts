@@ -49,6 +49,7 @@ interface ConnectionsTable {
   profile: JSONColumnType<StoredProfile | null, string | null | undefined, string | null>;
   profile_at: Date | null;
   profile_external_id: string | null;
+  probe_at: Date | null;
 }
 
 interface AccountKeysTable {
@@ -87,6 +88,16 @@ interface OAuthTokensTable {
   scopes: string[];
   external_id: string | null;
   external_user_id: string | null;
+  generation: Generated<number>;
+  credentials_encrypted: Buffer | null;
+  hard_expires_at: Date | null;
+  lease_owner: string | null;
+  lease_until: Date | null;
+  attempt_at: Date | null;
+  attempt_outcome: 'UNCERTAIN' | null;
+  refresh_failures: Generated<number>;
+  refresh_retry_at: Date | null;
+  refresh_problem: ProblemColumn;
   version: Generated<number>;
   created_at: GeneratedTime;
   updated_at: GeneratedTime;
@@ -98,6 +109,9 @@ interface TokenRevocationsTable {
   integration_id: string;
   connection_id: string;
   token_encrypted: Buffer;
+  external_id: string | null;
+  sending_until: Date | null;
+  held_until: Date | null;
   created_at: GeneratedTime;
 }
 
@@ -150,6 +164,8 @@ interface SyncEventsTable {
   resource: string | null;
   external_id: string | null;
   problem: ProblemColumn;
+  change: string | null;
+  user_id: string | null;
   occurred_at: Date;
 }
 

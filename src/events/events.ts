@@ -1,6 +1,7 @@
 import { sql, type Kysely, type KyselyPlugin, type Selectable, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { decodeCursor, encodeCursor, pageOf, type Page, type PageRequest } from '../db/pages.ts';
+import { fromStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
 import type { IntegrationProblem } from '../errors.ts';
 
@@ -14,6 +15,16 @@ export type SyncEventKind =
   | 'RECORD_UPDATED'
   | 'RECORD_DELETED';
 export type SyncEventSource = 'USER' | 'WEBHOOK' | 'POLL' | 'BACKFILL' | 'SYSTEM';
+/** What a CONNECTION_CHANGED is about. */
+export type ConnectionChange =
+  | 'AUTHORIZATION_STARTED'
+  | 'AUTHORIZATION_FAILED'
+  | 'CONNECTED'
+  | 'REFRESHED'
+  | 'REFRESH_FAILED'
+  | 'RECOVERED'
+  | 'REAUTHORIZATION_REQUIRED'
+  | 'DISCONNECTED';
 type SyncEventRow = Selectable<Tables['sync_events']>;
 
 export interface NewEvent {
@@ -24,6 +35,9 @@ export interface NewEvent {
   generation: number;
   kind: SyncEventKind;
   source: SyncEventSource;
+  change: ConnectionChange | null;
+  /** The person who did it; null where nobody did. */
+  userId: string | null;
   /** As stored: JSON text or null. */
   problem: string | null;
 }
@@ -72,6 +86,8 @@ export async function appendEvent(trx: Transaction<Tables>, event: NewEvent, clo
       integration_id: event.integrationId,
       generation: event.generation,
       problem: event.problem,
+      change: event.change,
+      user_id: event.userId,
       occurred_at: new Date(clock.now()),
     })
     .execute();
@@ -89,6 +105,8 @@ export interface SyncEvent {
   resource: string | null;
   externalId: string | null;
   problem: IntegrationProblem | null;
+  change: ConnectionChange | null;
+  userId: string | null;
 }
 
 /** A page of the events of each of several connections of one account, oldest first, in one statement. */
@@ -123,6 +141,8 @@ function eventOf(row: SyncEventRow): SyncEvent {
     connectionId: row.connection_id,
     resource: row.resource,
     externalId: row.external_id,
-    problem: row.problem && { ...row.problem, occurredAt: new Date(row.problem.occurredAt) },
+    problem: fromStored(row.problem),
+    change: row.change as ConnectionChange | null,
+    userId: row.user_id,
   };
 }

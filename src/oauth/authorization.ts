@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
-import type { TokenSet } from './protocol.ts';
+import type { TokenSet, UserCredentials } from './protocol.ts';
 import {
   authorizationUrl,
   callbackParameters,
@@ -28,13 +28,22 @@ export interface Authorizations {
     ref: ConnectionRef,
     request: { userId: string | null; returnTo: string | null; scopes: readonly string[] },
   ): Promise<{ authorizationUrl: string; expiresAt: Date }>;
+  /** The other way: with a user name and password (RFC 6749 §4.3). Throws; AUTHORIZATION_DENIED where they are refused. */
+  withCredentials(integrationId: string, credentials: UserCredentials): Promise<TokenSet>;
+  /** Forgets round trips that ended more than a day ago, at most so many; answers how many there were. */
+  prune(most: number): Promise<number>;
   /** Ends the round trip under way, if there is one: its link is then answered as expired. */
   cancel(trx: Transaction<Tables>, ref: ConnectionRef): Promise<void>;
   /**
    * Judges a callback and exchanges its code. Each state is consumed by the first callback that names it, whatever
    * becomes of it; a failure never throws.
    */
-  complete(integrationId: string, query: URLSearchParams): Promise<CallbackOutcome>;
+  complete(
+    integrationId: string,
+    query: URLSearchParams,
+    /** Once the state is consumed and the code about to be exchanged. */
+    beforeExchange: (authorization: Authorization) => Promise<void>,
+  ): Promise<CallbackOutcome>;
 }
 
 export type CallbackOutcome =
@@ -46,6 +55,7 @@ export interface Authorization extends ConnectionRef {
   userId: string | null;
   returnTo: string | null;
   scopes: string[];
+  expiresAt: Date;
 }
 
 type AuthorizationRow = Selectable<Tables['oauth_authorizations']>;
@@ -54,6 +64,7 @@ const lifetimeMs = 10 * 60_000;
 const keptMs = 24 * 60 * 60_000;
 
 export function createAuthorizations(deps: {
+  /** A redirect names no account: its state is looked up among all. */
   db: Kysely<Tables>;
   keys: AccountKeys;
   endpoint: TokenEndpoint;
@@ -146,6 +157,21 @@ export function createAuthorizations(deps: {
 
   return {
     cancel,
+    withCredentials: (integrationId, credentials) => endpoint.password(integrationId, credentials),
+
+    async prune(most) {
+      const { numDeletedRows } = await db
+        .deleteFrom('oauth_authorizations')
+        .where('state_hash', 'in', (eb) =>
+          eb
+            .selectFrom('oauth_authorizations')
+            .select('state_hash')
+            .where('expires_at', '<', new Date(clock.now() - keptMs))
+            .limit(most),
+        )
+        .executeTakeFirst();
+      return Number(numDeletedRows);
+    },
 
     async begin(trx, ref, { userId, returnTo, scopes }) {
       const { provider, endpoints, credentials } = catalog.find(ref.integrationId)!;
@@ -156,11 +182,6 @@ export function createAuthorizations(deps: {
       const verifier = provider.oauth.pkce === 'S256' ? newCodeVerifier(clock) : undefined;
 
       await cancel(trx, ref);
-      await trx
-        .deleteFrom('oauth_authorizations')
-        .where('account_id', '=', ref.accountId)
-        .where('expires_at', '<', new Date(now - keptMs))
-        .execute();
       await trx
         .insertInto('oauth_authorizations')
         .values({
@@ -191,7 +212,7 @@ export function createAuthorizations(deps: {
       };
     },
 
-    async complete(integrationId, query) {
+    async complete(integrationId, query, beforeExchange) {
       const target = catalog.find(integrationId)!;
       const now = () => new Date(clock.now());
       const parameters = callbackParameters(query, target.provider.oauth);
@@ -215,6 +236,7 @@ export function createAuthorizations(deps: {
           true,
         );
       try {
+        await beforeExchange(authorizationOf(row));
         const tokens = await exchange(row, parameters.code, target);
         return {
           kind: 'granted',
@@ -241,7 +263,13 @@ const refOf = (row: AuthorizationRow): ConnectionRef => ({
 });
 
 function authorizationOf(row: AuthorizationRow): Authorization {
-  return { ...refOf(row), userId: row.user_id, returnTo: row.return_to, scopes: row.scopes };
+  return {
+    ...refOf(row),
+    userId: row.user_id,
+    returnTo: row.return_to,
+    scopes: row.scopes,
+    expiresAt: row.expires_at,
+  };
 }
 
 const verifierPlace = (ref: ConnectionRef) =>

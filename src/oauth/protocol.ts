@@ -12,6 +12,11 @@ export interface ClientCredentials {
   clientSecret: string;
 }
 
+export interface UserCredentials {
+  username: string;
+  password: string;
+}
+
 /** What one token answer gave. All times count from `issuedAt`, when the request was sent: never too late. */
 export interface TokenSet {
   accessToken: string;
@@ -21,6 +26,8 @@ export interface TokenSet {
   /** Null where the answer gives no usable lifetime: used until the provider refuses it. */
   expiresAt: Date | null;
   scopes: string[];
+  /** Whom the answer itself names, where the provider does that. */
+  externalId: string | null;
   /** When the refresh token runs out if it is not used. */
   refreshExpiresAt: Date | null;
   /** When the whole grant runs out, however often it is refreshed. */
@@ -36,6 +43,7 @@ export interface TokenFault extends Omit<Fault, 'code'> {
     | 'PROVIDER_ERROR'
     | 'REAUTHORIZATION_REQUIRED'
     | 'AUTHORIZATION_EXPIRED'
+    | 'AUTHORIZATION_DENIED'
     | 'NOT_CONFIGURED'
   >;
 }
@@ -48,7 +56,7 @@ const longestLifetimeSeconds = 315_360_000;
 export function codeExchangeRequest(
   endpoints: Endpoints,
   facts: OAuthFacts,
-  credentials: ClientCredentials,
+  credentials: ClientCredentials | undefined,
   grant: { code: string; redirectUri: string; codeVerifier: string | undefined },
 ): HttpRequest {
   return tokenRequest(endpoints, facts, credentials, {
@@ -63,7 +71,7 @@ export function codeExchangeRequest(
 export function refreshRequest(
   endpoints: Endpoints,
   facts: OAuthFacts,
-  credentials: ClientCredentials,
+  credentials: ClientCredentials | undefined,
   refreshToken: string,
 ): HttpRequest {
   return tokenRequest(endpoints, facts, credentials, {
@@ -72,11 +80,21 @@ export function refreshRequest(
   });
 }
 
+/** RFC 6749 §4.3.2. RFC 9700 §2.4 forbids it for new designs: only for providers that offer nothing else. */
+export function passwordRequest(
+  endpoints: Endpoints,
+  facts: OAuthFacts,
+  client: ClientCredentials | undefined,
+  { username, password }: UserCredentials,
+): HttpRequest {
+  return tokenRequest(endpoints, facts, client, { grant_type: 'password', username, password });
+}
+
 /** RFC 7009 §2.1, or the same members as a JSON body. Sending it again is harmless. */
 export function revokeRequest(
   endpoints: Endpoints,
   facts: OAuthFacts,
-  credentials: ClientCredentials,
+  credentials: ClientCredentials | undefined,
   token: string,
 ): HttpRequest {
   const { headers, members } = authenticated(facts, credentials, { token });
@@ -104,7 +122,8 @@ export function revokeRequest(
  *   429                                         RATE_LIMITED
  *   3xx, 408, 425, 5xx, whatever the body says  PROVIDER_ERROR
  *   no error code in the body                   400, 401, 403: PROVIDER_ERROR (a proxy's page); others BAD_REQUEST
- *   the provider's `reauthorizationErrors`      refresh: REAUTHORIZATION_REQUIRED; exchange: AUTHORIZATION_EXPIRED
+ *   the provider's `reauthorizationErrors`      refresh: REAUTHORIZATION_REQUIRED; exchange: AUTHORIZATION_EXPIRED;
+ *                                               password: AUTHORIZATION_DENIED
  *   invalid_client, unauthorized_client         NOT_CONFIGURED
  *   server_error, temporarily_unavailable       PROVIDER_ERROR
  *   any other code                              BAD_REQUEST
@@ -112,7 +131,11 @@ export function revokeRequest(
 export function processTokenResponse(
   response: HttpResponse,
   facts: OAuthFacts,
-  context: { requestedScopes: readonly string[]; sentAtMs: number; purpose: 'exchange' | 'refresh' },
+  context: {
+    requestedScopes: readonly string[];
+    sentAtMs: number;
+    purpose: 'exchange' | 'refresh' | 'password';
+  },
 ): TokenSet | TokenFault {
   const answer = objectIn(response.body);
   const accessToken = answer?.access_token;
@@ -120,7 +143,7 @@ export function processTokenResponse(
   if (!isSuccess(response) || (accessToken === undefined && errorIn(answer) !== undefined))
     return judge(response, answer, {
       errors: facts.reauthorizationErrors,
-      code: context.purpose === 'refresh' ? 'REAUTHORIZATION_REQUIRED' : 'AUTHORIZATION_EXPIRED',
+      code: grantGone[context.purpose],
     });
 
   const unusable = (what: string) =>
@@ -143,6 +166,7 @@ export function processTokenResponse(
     issuedAt: new Date(context.sentAtMs),
     expiresAt: after('expires_in'),
     scopes: scopesIn(answer.scope, facts) ?? [...context.requestedScopes],
+    externalId: externalIdIn(facts.externalIdField && answer[facts.externalIdField]),
     refreshExpiresAt: after(facts.refreshExpiresInField),
     hardExpiresAt: after(facts.hardExpiresInField),
   };
@@ -186,7 +210,7 @@ export function refreshDueAt(issuedAt: Date, expiresAt: Date | null, jitter: num
 function tokenRequest(
   endpoints: Endpoints,
   facts: OAuthFacts,
-  credentials: ClientCredentials,
+  credentials: ClientCredentials | undefined,
   grant: Record<string, string>,
 ): HttpRequest {
   const { headers, members } = authenticated(facts, credentials, grant);
@@ -196,10 +220,12 @@ function tokenRequest(
 /** RFC 6749 §2.3.1: in a Basic header, each part form-encoded first, or as members of the body. */
 function authenticated(
   facts: OAuthFacts,
-  { clientId, clientSecret }: ClientCredentials,
+  client: ClientCredentials | undefined,
   members: Record<string, string>,
 ): { headers: Record<string, string>; members: Record<string, string> } {
   const headers = { accept: 'application/json' };
+  if (facts.clientAuthentication === 'none' || !client) return { headers, members };
+  const { clientId, clientSecret } = client;
   if (facts.clientAuthentication === 'body')
     return { headers, members: { ...members, client_id: clientId, client_secret: clientSecret } };
   const basic = Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64');
@@ -268,10 +294,22 @@ function scopesIn(scope: unknown, { scopeSeparator }: OAuthFacts): string[] | un
   return scopes.length > 0 ? scopes : undefined;
 }
 
+/** Of a form that is safe to show and to store. */
+function externalIdIn(value: unknown): string | null {
+  return typeof value === 'string' && /^[\x20-\x7e]{1,200}$/.test(value) ? value : null;
+}
+
+/** What it means that the provider does not accept what was presented. */
+const grantGone = {
+  refresh: 'REAUTHORIZATION_REQUIRED',
+  exchange: 'AUTHORIZATION_EXPIRED',
+  password: 'AUTHORIZATION_DENIED',
+} as const;
+
 function judge(
   response: HttpResponse,
   answer: Record<string, unknown> | undefined,
-  grantGone?: { errors: readonly string[]; code: 'REAUTHORIZATION_REQUIRED' | 'AUTHORIZATION_EXPIRED' },
+  gone?: { errors: readonly string[]; code: (typeof grantGone)[keyof typeof grantGone] },
 ): TokenFault {
   const { status } = response;
   const error = errorIn(answer);
@@ -280,7 +318,7 @@ function judge(
   if (status >= 500 || status === 408 || status === 425 || (status >= 300 && status < 400))
     return as('PROVIDER_ERROR');
   if (error === undefined) return as([400, 401, 403].includes(status) ? 'PROVIDER_ERROR' : 'BAD_REQUEST');
-  if (grantGone?.errors.includes(error)) return as(grantGone.code);
+  if (gone?.errors.includes(error)) return as(gone.code);
   if (error === 'invalid_client' || error === 'unauthorized_client') return as('NOT_CONFIGURED');
   if (error === 'server_error' || error === 'temporarily_unavailable') return as('PROVIDER_ERROR');
   return as('BAD_REQUEST');
@@ -291,6 +329,7 @@ const words = {
   PROVIDER_ERROR: 'The provider could not answer a token request.',
   REAUTHORIZATION_REQUIRED: 'The provider has ended the authorization: connect again.',
   AUTHORIZATION_EXPIRED: 'The provider no longer accepts this authorization: start the connection again.',
+  AUTHORIZATION_DENIED: 'The provider does not accept this user name and password.',
   NOT_CONFIGURED: 'The provider refused our client id and secret.',
   BAD_REQUEST: 'The provider refused a token request of ours.',
 } as const satisfies Record<TokenFault['code'], string>;

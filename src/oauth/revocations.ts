@@ -1,9 +1,10 @@
-import type { Kysely, Transaction } from 'kysely';
+import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { untilDone, type Jobs } from '../db/jobs.ts';
 import type { Tables } from '../db/tables.ts';
 import { fail, IntegrationError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { Catalog } from '../providers/catalog.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
 import type { TokenEndpoint } from './tokenEndpoint.ts';
@@ -14,40 +15,90 @@ import type { TokenEndpoint } from './tokenEndpoint.ts';
  */
 export interface Revocations {
   /** Returns the row's id. The background job that backs up the first try commits with it. */
-  keep(trx: Transaction<Tables>, ref: ConnectionRef, token: string): Promise<string>;
+  keep(
+    trx: Transaction<Tables>,
+    ref: ConnectionRef,
+    token: string,
+    externalId: string | null,
+  ): Promise<string>;
   /** Tries now, for `patienceMs` at most. PENDING means that the job goes on trying. */
   attempt(accountId: string, id: string, patienceMs: number): Promise<'REVOKED' | 'PENDING'>;
   isPending(ref: ConnectionRef): Promise<boolean>;
+  /**
+   * Before a new grant is asked for: one that is being revoked is waited for, and others hold off for a while. Where a
+   * revocation ends all that we have of an external account, it would end the new grant too.
+   */
+  hold(ref: ConnectionRef): Promise<void>;
+  /** The new grant is there: what was still to be revoked of the same external account never will be. */
+  supersede(trx: Transaction<Tables>, ref: ConnectionRef, externalId: string): Promise<void>;
+  /** There is none: they may go on. */
+  resume(ref: ConnectionRef): Promise<void>;
   /** Starts working off what earlier tries left. */
   work(): Promise<void>;
 }
 
+type RevocationRow = Selectable<Tables['token_revocations']>;
 const queue = 'token-revocation';
 export const revocationQueues = { [queue]: untilDone };
 /** Longer than the immediate try may take. */
 const firstRetryMs = 10_000;
 
+/** From the exchange of a code to the commit of what it gave, with room to spare. */
+const holdMs = 120_000;
+const lookMs = 100;
+
 export function createRevocations(deps: {
   db: Kysely<Tables>;
+  forAccount: (accountId: string) => Kysely<Tables>;
   jobs: Jobs;
   keys: AccountKeys;
   endpoint: TokenEndpoint;
+  catalog: Catalog;
   clock: Clock;
   log: Log;
 }): Revocations {
-  const { db, jobs, keys, endpoint, clock, log } = deps;
+  const { db, forAccount, jobs, keys, endpoint, catalog, clock, log } = deps;
+  const sendingMs = endpoint.timeoutMs + 5_000;
+  const later = (ms: number) => sql<Date>`clock_timestamp() + ${ms} * interval '1 millisecond'`;
+  const of = (own: Kysely<Tables>, { accountId, integrationId }: ConnectionRef) =>
+    own
+      .updateTable('token_revocations')
+      .where('account_id', '=', accountId)
+      .where('integration_id', '=', integrationId);
+  const endsMore = (integrationId: string) =>
+    catalog.find(integrationId)?.provider.oauth.revokes === 'externalAccount';
 
-  const revoke = async (accountId: string, id: string, deadlineAtMs?: number): Promise<void> => {
-    const row = await db
-      .selectFrom('token_revocations')
-      .selectAll()
+  /** One at a time for each row, and none while a new grant is on its way. */
+  const claim = (accountId: string, id: string) =>
+    forAccount(accountId)
+      .updateTable('token_revocations')
+      .set({ sending_until: later(sendingMs) })
       .where('account_id', '=', accountId)
       .where('id', '=', id)
+      .where(sql<boolean>`coalesce(greatest(sending_until, held_until), '-infinity') < clock_timestamp()`)
+      .returningAll()
       .executeTakeFirst();
-    if (!row) return;
-    const ref = { accountId, id: row.connection_id, integrationId: row.integration_id };
+
+  /** Somebody is connected to the same external account, in whatever account of ours. */
+  const isNeeded = async ({ integration_id, external_id }: RevocationRow): Promise<boolean> => {
+    if (!endsMore(integration_id) || external_id === null) return false;
+    const live = await db
+      .selectFrom('connections')
+      .select('id')
+      .where('integration_id', '=', integration_id)
+      .where('external_id', '=', external_id)
+      .where('status', '=', 'ACTIVE')
+      .limit(1)
+      .executeTakeFirst();
+    return live !== undefined;
+  };
+
+  const send = async (row: RevocationRow, deadlineAtMs: number | undefined): Promise<void> => {
+    const ref = { accountId: row.account_id, id: row.connection_id, integrationId: row.integration_id };
+    if (await isNeeded(row))
+      return log.info({ connectionId: ref.id }, 'not revoked: the external account is connected again');
     try {
-      const open = await keys.opener(db, accountId);
+      const open = await keys.opener(forAccount(ref.accountId), ref.accountId);
       await endpoint.revoke(row.integration_id, open(place(ref), row.token_encrypted), deadlineAtMs);
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
@@ -57,15 +108,36 @@ export function createRevocations(deps: {
         'a token that does not open cannot be revoked: given up',
       );
     }
-    await db
-      .deleteFrom('token_revocations')
-      .where('account_id', '=', accountId)
-      .where('id', '=', id)
-      .execute();
+  };
+
+  const revoke = async (accountId: string, id: string, deadlineAtMs?: number): Promise<void> => {
+    const own = forAccount(accountId);
+    const one = <T extends { where(column: 'account_id' | 'id', op: '=', value: string): T }>(query: T) =>
+      query.where('account_id', '=', accountId).where('id', '=', id);
+    const row = await claim(accountId, id);
+    if (!row) {
+      const left = await one(own.selectFrom('token_revocations').select('id')).executeTakeFirst();
+      if (!left) return;
+      return fail(
+        'CONFLICT',
+        'The revocation is under way, or waits for a new grant.',
+        new Date(clock.now()),
+        {
+          retryable: true,
+        },
+      );
+    }
+    try {
+      await send(row, deadlineAtMs);
+    } catch (error) {
+      await one(own.updateTable('token_revocations').set({ sending_until: null })).execute();
+      throw error;
+    }
+    await one(own.deleteFrom('token_revocations')).execute();
   };
 
   return {
-    async keep(trx, ref, token) {
+    async keep(trx, ref, token, externalId) {
       const id = clock.randomUUID();
       const seal = await keys.sealer(trx, ref.accountId);
       await trx
@@ -75,6 +147,7 @@ export function createRevocations(deps: {
           id,
           integration_id: ref.integrationId,
           connection_id: ref.id,
+          external_id: externalId,
           token_encrypted: seal(place(ref), token),
         })
         .execute();
@@ -85,6 +158,43 @@ export function createRevocations(deps: {
         { startAfter: new Date(clock.now() + firstRetryMs) },
       );
       return id;
+    },
+
+    async hold(ref) {
+      if (!endsMore(ref.integrationId)) return;
+      const own = forAccount(ref.accountId);
+      const held = await of(own, ref)
+        .set({ held_until: later(holdMs) })
+        .returning('id')
+        .execute();
+      const giveUpAt = clock.monotonic() + sendingMs;
+      while (held.length > 0 && clock.monotonic() < giveUpAt) {
+        const sending = await own
+          .selectFrom('token_revocations')
+          .select('id')
+          .where('account_id', '=', ref.accountId)
+          .where('integration_id', '=', ref.integrationId)
+          .where('sending_until', '>', sql<Date>`clock_timestamp()`)
+          .executeTakeFirst();
+        if (!sending) return;
+        await clock.sleep(lookMs);
+      }
+    },
+
+    async supersede(trx, ref, externalId) {
+      if (!endsMore(ref.integrationId)) return;
+      await trx
+        .deleteFrom('token_revocations')
+        .where('account_id', '=', ref.accountId)
+        .where('integration_id', '=', ref.integrationId)
+        .where('external_id', '=', externalId)
+        .execute();
+      await of(trx, ref).set({ held_until: null }).execute();
+    },
+
+    async resume(ref) {
+      if (endsMore(ref.integrationId))
+        await of(forAccount(ref.accountId), ref).set({ held_until: null }).execute();
     },
 
     async attempt(accountId, id, patienceMs) {
@@ -102,7 +212,7 @@ export function createRevocations(deps: {
     },
 
     async isPending(ref) {
-      const row = await db
+      const row = await forAccount(ref.accountId)
         .selectFrom('token_revocations')
         .select('id')
         .where('account_id', '=', ref.accountId)

@@ -1,251 +1,228 @@
-import DataLoader from 'dataloader';
-import type { Insertable, Kysely, Selectable, Transaction } from 'kysely';
-import { sql } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
+import { fromStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
+import type { Wakeups } from '../db/wakeups.ts';
 import { within } from '../deadline.ts';
-import { fail, IntegrationError, type IntegrationProblem, type ProblemCode } from '../errors.ts';
+import { fail, IntegrationError, problem, type IntegrationProblem, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { sealedPlace, type AccountKeys, type ConnectionRef, type Open } from './accountKeys.ts';
+import type { AccountKeys, ConnectionRef } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
-import { refreshDueAt, type TokenSet } from './protocol.ts';
+import type { TokenSet, UserCredentials } from './protocol.ts';
+import { LeaseLost, type Asked, type Refresher, type RefreshNews } from './refresh.ts';
 import type { Revocations } from './revocations.ts';
-import type { TokenEndpoint } from './tokenEndpoint.ts';
+import { placeOf, type Sealing } from './sealing.ts';
+import {
+  ended,
+  type AccessToken,
+  type Lease,
+  type StoredToken,
+  type TokenRow,
+  type TokenRows,
+} from './tokenRows.ts';
 
-/** A plain token, for the call that needs it and no longer. `version` tells whether it has been replaced since. */
-export interface AccessToken {
-  value: string;
-  version: number;
-}
+export type { AccessToken, RefreshNews, TokenSet, UserCredentials };
 
 /**
  * The tokens of connections. Refreshing is single flight: callers of one connection in this process share it, and
- * the write compares the row's version, so that a late answer never overwrites a newer token.
+ * between processes the lease on the row decides who asks the provider; the others wait for what it finds.
  *
  * Throws `IntegrationError`: NOT_CONNECTED without a row, REAUTHORIZATION_REQUIRED when the provider has refused the
- * grant or the row does not open, otherwise what the token endpoint's trouble is. It never changes a connection's
- * status: that is `connections/`' to do.
+ * grant or the row does not open, otherwise what the token endpoint's trouble is.
  */
 export interface Tokens {
   /** Seals and stores what an authorization gave, in the transaction that makes the connection ACTIVE. */
-  store(trx: Transaction<Tables>, ref: ConnectionRef, tokens: TokenSet, externalId: string): Promise<void>;
+  store(trx: Transaction<Tables>, ref: ConnectionRef, tokens: TokenSet, grant: Grant): Promise<void>;
   /** Valid now; refreshed first when 80 % of its life is over. Costs no statement of its own: one for each tick. */
   accessToken(ref: ConnectionRef): Promise<AccessToken>;
-  /** Renews whatever the age, unless the stored token is newer than the `rejected` version. */
-  refresh(ref: ConnectionRef, rejected?: number): Promise<AccessToken>;
+  /** Renews whatever the age, even while an earlier failure cools down; joins a refresh under way. */
+  renew(ref: ConnectionRef, userId: string | null): Promise<void>;
+  /** A token newer than the one that the provider has refused: another's, or else by a refresh. */
+  replace(ref: ConnectionRef, refused: AccessToken): Promise<AccessToken>;
+  /** Refreshes connections whose time has come, at most so many; answers how many there were. */
+  refreshDue(most: number): Promise<number>;
   /** Deletes the row. Returns a sealed copy's id in `token_revocations`, or undefined when nothing is to be revoked. */
   erase(trx: Transaction<Tables>, ref: ConnectionRef): Promise<string | undefined>;
+  /** Waits for the refreshes under way. */
+  settled(): Promise<void>;
 }
 
-type TokenRow = Selectable<Tables['oauth_tokens']>;
-/** After a failed refresh, calls use the old token (while it is valid) this long before the next try. */
-const coolDownMs = 30_000;
-/** How long a call whose token is still valid waits for its refresh. */
-const patienceMs = 1_000;
+export interface Grant {
+  externalId: string;
+  generation: number;
+  /** Kept, sealed, to authorize again without a person: only where the provider has no other way. */
+  credentials?: UserCredentials;
+}
 
 /** INTERNAL_SERVER_ERROR is a bug, or our database. */
 export type RefreshOutcome = ProblemCode | 'OK' | 'INTERNAL_SERVER_ERROR';
 
+/** How long a call whose token is still valid waits for its refresh. */
+const patienceMs = 1_000;
+/** Between looks at a lease that another process holds; its end is told besides. */
+const firstLookMs = 50;
+const longestLookMs = 1_000;
+
 export function createTokens(deps: {
-  db: Kysely<Tables>;
+  rows: TokenRows;
   keys: AccountKeys;
-  endpoint: TokenEndpoint;
+  sealing: Sealing;
+  refresher: Refresher;
   revocations: Revocations;
+  wakeups: Wakeups;
   clock: Clock;
   log: Log;
   /** Once for each refresh, when it is over; not for what found the token renewed already. Must not throw. */
   onRefreshed?: (integrationId: string, outcome: RefreshOutcome) => void;
 }): Tokens {
-  const { db, keys, endpoint, revocations, clock, log, onRefreshed } = deps;
+  const { rows, keys, sealing, refresher, revocations, wakeups, clock, log, onRefreshed } = deps;
   const flights = new Map<string, Promise<AccessToken>>();
-  const failures = new Map<string, { until: number; problem: IntegrationProblem }>();
   const flightKey = (ref: ConnectionRef) => JSON.stringify([ref.accountId, ref.id]);
+  const now = () => new Date(clock.now());
 
-  /** Collects the asks of one tick into one statement for each account; keeps nothing. */
-  const rows = new DataLoader<ConnectionRef, { row: TokenRow; open: Open } | undefined>(
-    async (refs) => {
-      const found = new Map<string, { row: TokenRow; open: Open }>();
-      await Promise.all(
-        [...Map.groupBy(refs, (ref) => ref.accountId)].map(async ([accountId, own]) => {
-          const [list, open] = await Promise.all([
-            db
-              .selectFrom('oauth_tokens')
-              .selectAll()
-              .where('account_id', '=', accountId)
-              .where('connection_id', 'in', [...new Set(own.map((ref) => ref.id))])
-              .execute(),
-            keys.opener(db, accountId),
-          ]);
-          for (const row of list) found.set(JSON.stringify([accountId, row.connection_id]), { row, open });
-        }),
-      );
-      return refs.map((ref) => found.get(flightKey(ref)));
-    },
-    { cache: false, maxBatchSize: 1_000 },
-  );
-
-  const load = async (ref: ConnectionRef, missing: 'NOT_CONNECTED' | 'REAUTHORIZATION_REQUIRED') =>
-    (await rows.load(ref)) ?? fail(missing, 'The connection has no tokens.', new Date(clock.now()));
-
-  const unseal = (ref: ConnectionRef, open: Open, column: SealedColumn, sealed: Buffer): string => {
-    try {
-      return open(placeOf(ref, column), sealed);
-    } catch (error) {
-      if (!(error instanceof UnsealError)) throw error;
-      log.error(
-        { connectionId: ref.id, column, reason: error.code, err: error },
-        'a stored secret does not open',
-      );
-      // A missing key is the operator's to restore: the connection then works again without anybody's consent.
-      const missing = error.code === 'KEY_UNAVAILABLE';
-      return fail(
-        'REAUTHORIZATION_REQUIRED',
-        missing
-          ? 'The key of the stored authorization is missing from ENCRYPTION_KEYS: restore it, or connect again.'
-          : 'The stored authorization can no longer be read: connect again.',
-        new Date(clock.now()),
-        missing ? { actor: 'OPERATOR' } : {},
-      );
-    }
-  };
-
-  const opened = (ref: ConnectionRef, { row, open }: { row: TokenRow; open: Open }): AccessToken => ({
-    value: unseal(ref, open, 'access_token_encrypted', row.access_token_encrypted),
+  const load = async (ref: ConnectionRef) =>
+    (await rows.find(ref)) ?? fail('NOT_CONNECTED', 'The connection has no tokens.', now());
+  const opened = (ref: ConnectionRef, { row, open }: StoredToken): AccessToken => ({
+    value: sealing.unseal(ref, open, 'access_token_encrypted', row.access_token_encrypted),
     version: row.version,
   });
 
-  const store = async (
-    trx: Kysely<Tables>,
-    ref: ConnectionRef,
-    set: TokenSet,
-    externalId: string | null,
-  ): Promise<Insertable<Tables['oauth_tokens']>> => {
-    const seal = await keys.sealer(trx, ref.accountId);
-    const ends = [set.refreshExpiresAt, set.hardExpiresAt].filter((end) => end !== null);
-    return {
-      account_id: ref.accountId,
-      provider: ref.integrationId,
-      connection_id: ref.id,
-      access_token_encrypted: seal(placeOf(ref, 'access_token_encrypted'), set.accessToken),
-      ...(set.refreshToken !== undefined && {
-        refresh_token_encrypted: seal(placeOf(ref, 'refresh_token_encrypted'), set.refreshToken),
-      }),
-      issued_at: set.issuedAt,
-      expires_at: set.expiresAt,
-      refresh_due_at: refreshDueAt(set.issuedAt, set.expiresAt, clock.random()),
-      refresh_token_expires_at: ends.length > 0 ? new Date(Math.min(...ends.map(Number))) : null,
-      scopes: set.scopes,
-      external_id: externalId,
-      updated_at: new Date(clock.now()),
-    };
+  const isPast = (at: Date | null) => at !== null && at.getTime() <= clock.now();
+  const isCooling = (row: TokenRow) => row.refresh_retry_at !== null && !isPast(row.refresh_retry_at);
+  /** How the last try went, for those who did not make it. */
+  const failureOf = (row: TokenRow): IntegrationError => {
+    const cause = fromStored(row.refresh_problem);
+    if (!cause) return new IntegrationError(problem('PROVIDER_ERROR', 'The last refresh failed.', now()));
+    const leftMs = (row.refresh_retry_at?.getTime() ?? 0) - clock.now();
+    return new IntegrationError({
+      ...cause,
+      ...(leftMs > 0 && { retryAfterSeconds: Math.ceil(leftMs / 1_000) }),
+    });
   };
 
-  const renew = async (ref: ConnectionRef, rejected: number | undefined): Promise<AccessToken> => {
-    let current = await load(ref, 'NOT_CONNECTED');
-    if (rejected !== undefined && current.row.version > rejected) return opened(ref, current);
-    for (let attempt = 1; ; attempt++) {
-      const { row, open } = current;
-      if (row.refresh_token_encrypted === null)
-        fail(
-          'REAUTHORIZATION_REQUIRED',
-          'The provider gave no refresh token: connect again.',
-          new Date(clock.now()),
-        );
-      const refreshToken = unseal(ref, open, 'refresh_token_encrypted', row.refresh_token_encrypted);
-      try {
-        const set = await endpoint.refresh(ref.integrationId, refreshToken, row.scopes);
-        const renewed = await replace(ref, row, set);
-        onRefreshed?.(ref.integrationId, 'OK');
-        return renewed;
-      } catch (error) {
-        const refused =
-          error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED';
-        if (!refused || attempt > 1) throw error;
-        // Another process may have rotated the token between our read and the provider's answer.
-        current = await load(ref, 'NOT_CONNECTED');
-        if (current.row.version === row.version) throw error;
-      }
+  const report = async (lease: Lease, asked: Asked): Promise<AccessToken> => {
+    const { integrationId } = lease.ref;
+    try {
+      const token = await refresher.refresh(lease, asked);
+      onRefreshed?.(integrationId, 'OK');
+      return token;
+    } catch (error) {
+      if (error instanceof IntegrationError) onRefreshed?.(integrationId, error.code);
+      else if (!(error instanceof LeaseLost)) onRefreshed?.(integrationId, 'INTERNAL_SERVER_ERROR');
+      throw error;
+    } finally {
+      wakeups.wake(lease.ref.id);
     }
   };
 
-  const replace = async (ref: ConnectionRef, old: TokenRow, set: TokenSet): Promise<AccessToken> => {
-    const values = await store(db, ref, set, old.external_id);
-    const written = await db
-      .updateTable('oauth_tokens')
-      .set({ ...values, version: old.version + 1 })
-      .where('account_id', '=', ref.accountId)
-      .where('provider', '=', ref.integrationId)
-      .where('connection_id', '=', ref.id)
-      .where('version', '=', old.version)
-      .returning('version')
-      .executeTakeFirst();
-    return written
-      ? { value: set.accessToken, version: written.version }
-      : opened(ref, await load(ref, 'NOT_CONNECTED'));
+  /** Takes the lease and refreshes, or waits for whoever has it. Ends with a token newer than `than`. */
+  const newer = async (ref: ConnectionRef, than: number | undefined, asked: Asked): Promise<AccessToken> => {
+    let current = await load(ref);
+    const { version: known, refresh_failures: failures } = current.row;
+    let lookMs = firstLookMs;
+    for (;;) {
+      const { row } = current;
+      if (row.version > (than ?? known)) return opened(ref, current);
+      if (isRefused(row) || row.refresh_failures > failures) throw failureOf(row);
+      if (isCooling(row) && (asked.userId === undefined || row.attempt_outcome === 'UNCERTAIN'))
+        throw failureOf(row);
+      const lease = await rows.take(ref, row.version, refresher.leaseMs);
+      if (lease)
+        try {
+          return await report(lease, asked);
+        } catch (error) {
+          if (!(error instanceof LeaseLost)) throw error;
+        }
+      else await wakeups.wait(ref.id, lookMs * (0.75 + clock.random() / 2));
+      lookMs = Math.min(lookMs * 1.5, longestLookMs);
+      current = await load(ref);
+    }
   };
 
-  const fly = (ref: ConnectionRef, rejected: number | undefined): Promise<AccessToken> => {
+  const share = (ref: ConnectionRef, start: () => Promise<AccessToken>): Promise<AccessToken> => {
     const key = flightKey(ref);
     const running = flights.get(key);
     if (running) return running;
-    const flight = renew(ref, rejected)
-      .then(
-        (token) => {
-          failures.delete(key);
-          return token;
-        },
-        (error: unknown) => {
-          const expected = error instanceof IntegrationError;
-          if (expected && !isFinal(error))
-            failures.set(key, { until: clock.monotonic() + coolDownMs, problem: error.problem });
-          onRefreshed?.(ref.integrationId, expected ? error.problem.code : 'INTERNAL_SERVER_ERROR');
-          throw error;
-        },
-      )
-      .finally(() => flights.delete(key));
+    const flight = start().finally(() => flights.delete(key));
     flights.set(key, flight);
     return flight;
   };
 
   return {
-    async store(trx, ref, set, externalId) {
-      const values = await store(trx, ref, set, externalId);
+    async store(trx, ref, set, { externalId, generation, credentials = null }) {
+      const old = {
+        ...{ external_id: externalId, generation, credentials_encrypted: credentials },
+        ...{ refresh_token_encrypted: null, hard_expires_at: null, refresh_token_expires_at: null },
+      };
+      const values = { ...(await sealing.values(trx, ref, set, old)), ...ended };
       await trx
         .insertInto('oauth_tokens')
         .values(values)
         .onConflict((conflict) =>
-          conflict.columns(['account_id', 'provider']).doUpdateSet({
-            refresh_token_encrypted: null,
-            ...values,
-            version: sql`oauth_tokens.version + 1`,
-          }),
+          conflict
+            .columns(['account_id', 'provider'])
+            .doUpdateSet((eb) => ({ ...values, version: eb('oauth_tokens.version', '+', 1) })),
         )
         .execute();
     },
 
     async accessToken(ref) {
-      const found = await load(ref, 'REAUTHORIZATION_REQUIRED');
+      const found =
+        (await rows.find(ref)) ?? fail('REAUTHORIZATION_REQUIRED', 'The connection has no tokens.', now());
       const { row } = found;
-      const now = clock.now();
-      const due = row.refresh_due_at !== null && row.refresh_due_at.getTime() <= now;
-      if (!due) return opened(ref, found);
-      const valid = row.expires_at === null || row.expires_at.getTime() > now;
-      const failed = failures.get(flightKey(ref));
-      if (failed && failed.until > clock.monotonic()) {
-        if (valid) return opened(ref, found);
-        throw new IntegrationError(failed.problem);
+      if (isRefused(row)) throw failureOf(row);
+      const isValid = !isPast(row.expires_at);
+      const isDue = isPast(row.refresh_due_at) || !isValid;
+      if (!isDue) return opened(ref, found);
+      if (isCooling(row)) {
+        if (isValid) return opened(ref, found);
+        throw failureOf(row);
       }
       try {
-        const flight = fly(ref, row.version);
+        const flight = share(ref, () => newer(ref, row.version, { priority: 'interactive' }));
         // A valid token does not wait for a slow token endpoint; the flight goes on, and the next call finds its end.
-        return await (valid ? within(flight, patienceMs, clock) : flight);
+        return await (isValid ? within(flight, patienceMs, clock) : flight);
       } catch (error) {
-        if (valid && error instanceof IntegrationError && !isFinal(error)) return opened(ref, found);
+        if (isValid && error instanceof IntegrationError && !isFinal(error)) return opened(ref, found);
         throw error;
       }
     },
 
-    refresh: fly,
+    async renew(ref, userId) {
+      const { row } = await load(ref);
+      if (!isRenewable(row)) return;
+      await share(ref, () => newer(ref, undefined, { priority: 'interactive', userId }));
+    },
+
+    async replace(ref, refused) {
+      for (;;) {
+        const token = await share(ref, () => newer(ref, refused.version, { priority: 'interactive' }));
+        // A flight that was under way already may end with the very token that was refused.
+        if (token.version > refused.version) return token;
+      }
+    },
+
+    async refreshDue(most) {
+      const leases = await rows.takeDue(most, refresher.leaseMs);
+      const each = leases.map(async (lease) => {
+        // A caller of this process may wait for this very lease: it goes on by itself.
+        const flight = report(lease, { priority: 'poll' });
+        const key = flightKey(lease.ref);
+        if (!flights.has(key)) {
+          flights.set(key, flight);
+          flight.catch(() => {}).finally(() => flights.get(key) === flight && flights.delete(key));
+        }
+        await flight;
+      });
+      for (const [i, end] of (await Promise.allSettled(each)).entries())
+        if (
+          end.status === 'rejected' &&
+          !(end.reason instanceof IntegrationError) &&
+          !(end.reason instanceof LeaseLost)
+        )
+          log.warn({ connectionId: leases[i]!.ref.id, err: end.reason as Error }, 'a due refresh failed');
+      return leases.length;
+    },
 
     async erase(trx, ref) {
       const row = await trx
@@ -255,14 +232,13 @@ export function createTokens(deps: {
         .where('connection_id', '=', ref.id)
         .returningAll()
         .executeTakeFirst();
-      failures.delete(flightKey(ref));
       if (!row) return undefined;
       try {
         const open = await keys.opener(trx, ref.accountId);
         const token = row.refresh_token_encrypted
           ? open(placeOf(ref, 'refresh_token_encrypted'), row.refresh_token_encrypted)
           : open(placeOf(ref, 'access_token_encrypted'), row.access_token_encrypted);
-        return await revocations.keep(trx, ref, token);
+        return await revocations.keep(trx, ref, token, row.external_id);
       } catch (error) {
         if (!(error instanceof UnsealError)) throw error;
         log.warn(
@@ -272,14 +248,20 @@ export function createTokens(deps: {
         return undefined;
       }
     },
+
+    async settled() {
+      await Promise.allSettled(flights.values());
+    },
   };
 }
 
+const isRenewable = (row: TokenRow) =>
+  row.refresh_token_encrypted !== null || row.credentials_encrypted !== null;
+
+/** The provider has refused this very token: asking once more would change nothing. */
+const isRefused = (row: TokenRow) => row.refresh_problem?.code === 'REAUTHORIZATION_REQUIRED';
+
 /** Whether the stored token is of no further use. Anything else leaves it good until it runs out. */
-function isFinal({ problem: { code } }: IntegrationError): boolean {
+function isFinal({ problem: { code } }: { problem: IntegrationProblem }): boolean {
   return code === 'REAUTHORIZATION_REQUIRED' || code === 'NOT_CONNECTED';
 }
-
-type SealedColumn = 'access_token_encrypted' | 'refresh_token_encrypted';
-
-const placeOf = (ref: ConnectionRef, column: SealedColumn) => sealedPlace(ref, 'oauth_tokens', column);

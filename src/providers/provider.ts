@@ -38,22 +38,34 @@ export interface Endpoints {
 }
 
 export interface OAuthFacts {
+  /** How an account is connected: by a person in the browser, or with a user name and password that are kept sealed. */
+  grant: 'authorization_code' | 'password';
   /** Asked for when a connect names none; granted ones must include them. */
   scopes: readonly string[];
   scopeSeparator: ' ' | ',';
   pkce: 'S256' | 'off';
-  clientAuthentication: 'basic' | 'body';
+  /** `none`: the provider knows no applications, and an integration needs no credentials of ours. */
+  clientAuthentication: 'basic' | 'body' | 'none';
   /** Sent with the authorization request and with every token request. */
   authorizeParams: Readonly<Record<string, string>>;
   tokenHeaders: Readonly<Record<string, string>>;
   /** The callback's query parameter that names the external account (QuickBooks `realmId`), and its form. */
   externalIdParam?: { name: string; pattern: RegExp };
+  /** The token answer's member that names it. */
+  externalIdField?: string;
   /** Members of the token answer; all in seconds. */
   refreshExpiresInField?: string;
   hardExpiresInField?: string;
   /** Error codes of the token endpoint that mean: the grant is gone, only the person can renew it. */
   reauthorizationErrors: readonly string[];
-  revocation: 'rfc7009' | 'json';
+  /**
+   * What a used refresh token is worth when the answer was lost: `grace`, it is taken once more for a while; `strict`,
+   * using it again may end the grant (RFC 9700 §4.14.2).
+   */
+  replay: 'grace' | 'strict';
+  revocation: 'rfc7009' | 'json' | 'none';
+  /** What a revocation ends: one authorization, or all that this application has of the external account. */
+  revokes: 'authorization' | 'externalAccount';
 }
 
 /** At most `limit` calls in any `windowMs`; with `windowMs` 0, at most `limit` under way at one time. */

@@ -15,6 +15,7 @@ export const quickbooks: Provider = {
     apiUrl: 'https://quickbooks.api.intuit.com',
   },
   oauth: {
+    grant: 'authorization_code',
     scopes: ['com.intuit.quickbooks.accounting'],
     scopeSeparator: ' ',
     pkce: 'S256',
@@ -27,7 +28,11 @@ export const quickbooks: Provider = {
     refreshExpiresInField: 'x_refresh_token_expires_in',
     hardExpiresInField: 'x_refresh_token_hard_expires_in',
     reauthorizationErrors: ['invalid_grant'],
+    // Intuit's SDK: a replaced refresh token is good for 24 h more. A help when an answer is lost, no licence to race.
+    replay: 'grace',
     revocation: 'json',
+    // "Disconnects the app from that company."
+    revokes: 'externalAccount',
   },
   deliversWebhooks: true,
   resources: ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'],

@@ -48,7 +48,7 @@ export interface ProfileRead {
  */
 export interface RecordStore {
   /**
-   * One statement (one more for every 8 MiB), however many answers; no record may be in two of them. The provider's
+   * One statement (one more for every 8 MiB), however many answers, all of one account; no record may be in two of them. The provider's
    * newer version wins, whatever arrives last; of equal versions, and where either has no time, the one fetched last. A
    * stored record that the provider no longer has becomes `deleted`; one that was never stored leaves no trace. Payloads
    * over 256 KiB are left out.
@@ -56,7 +56,7 @@ export interface RecordStore {
   keep(reads: readonly RecordsRead[]): Promise<void>;
   /** By `recordKey`. One statement, whatever the keys. */
   find(accountId: string, keys: readonly RecordKey[]): Promise<Map<string, KnownRecord>>;
-  /** One statement, which writes only what has changed or was last written more than ten minutes ago. */
+  /** All of one account, in one statement, which writes only what has changed or was last written more than ten minutes ago. */
   keepProfiles(reads: readonly ProfileRead[]): Promise<void>;
   /** By connection id. One statement. */
   findProfiles(accountId: string, connectionIds: readonly string[]): Promise<Map<string, KnownProfile>>;
@@ -86,11 +86,15 @@ const longestStatementBytes = 8 * 1024 * 1024;
 /** What JSON can say and `jsonb` cannot hold: U+0000 and halves of surrogate pairs. It would fail all other rows too. */
 const unstorable = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
-export function createRecordStore({ db, log }: { db: Kysely<Tables>; log: Log }): RecordStore {
+export function createRecordStore(deps: {
+  forAccount: (accountId: string) => Kysely<Tables>;
+  log: Log;
+}): RecordStore {
+  const { forAccount, log } = deps;
   /** The payload stays out of the line: an error of the driver carries the statement's parameters. */
-  const rowsUnless = async <T>(failed: string, query: RawBuilder<T>): Promise<T[]> => {
+  const rowsUnless = async <T>(accountId: string, failed: string, query: RawBuilder<T>): Promise<T[]> => {
     try {
-      return (await query.execute(db)).rows;
+      return (await query.execute(forAccount(accountId))).rows;
     } catch (error) {
       const { code, message } = error as { code?: unknown; message?: unknown };
       log.warn({ sqlState: code, reason: message }, failed);
@@ -135,7 +139,7 @@ export function createRecordStore({ db, log }: { db: Kysely<Tables>; log: Log })
   return {
     async keep(reads) {
       for (const rows of statementsOf(reads.flatMap(rowsOf)))
-        await rowsUnless('records that were read could not be stored', insert(rows));
+        await rowsUnless(rows[0]!.accountId, 'records that were read could not be stored', insert(rows));
     },
 
     async find(accountId, keys) {
@@ -149,7 +153,7 @@ export function createRecordStore({ db, log }: { db: Kysely<Tables>; log: Log })
         join external_records r on r.account_id = c.account_id and r.connection_id = c.id
           and r.resource = k.resource and r.external_id = k.external_id
           and r.account_external_id = c.external_id`;
-      const rows = await rowsUnless('stored records could not be read', query);
+      const rows = await rowsUnless(accountId, 'stored records could not be read', query);
       return new Map(rows.map((row) => [recordKey(row), row]));
     },
 
@@ -176,7 +180,7 @@ export function createRecordStore({ db, log }: { db: Kysely<Tables>; log: Log })
         update connections c
         set profile = due.profile, profile_at = due.fetched_at, profile_external_id = c.external_id
         from due where c.account_id = due.account_id and c.id = due.id`;
-      await rowsUnless('profiles that were read could not be stored', query);
+      await rowsUnless(of[0]!.accountId, 'profiles that were read could not be stored', query);
     },
 
     async findProfiles(accountId, connectionIds) {
@@ -184,7 +188,7 @@ export function createRecordStore({ db, log }: { db: Kysely<Tables>; log: Log })
         select id, profile, profile_at from connections
         where account_id = ${accountId} and id = any(${connectionIds}::uuid[]) and status = 'ACTIVE'
           and profile_external_id = external_id`;
-      const rows = await rowsUnless('stored profiles could not be read', query);
+      const rows = await rowsUnless(accountId, 'stored profiles could not be read', query);
       return new Map(rows.map((row) => [row.id, { ...row.profile, fetchedAt: row.profile_at }]));
     },
   };

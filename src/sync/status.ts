@@ -1,5 +1,6 @@
 import { sql, type Kysely } from 'kysely';
-import { fromStored, type Connection } from '../connections/connection.ts';
+import type { Connection } from '../connections/connection.ts';
+import { fromStored } from '../db/problems.ts';
 import type { SyncState, Tables } from '../db/tables.ts';
 import type { IntegrationProblem } from '../errors.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { consent } from '../support/browser.ts';
-import { openCore, returnTo, type TestCore } from '../support/core.ts';
+import { identityOf, openCore, returnTo, type TestCore } from '../support/core.ts';
 import { databaseKinds } from '../support/databases.ts';
 import { mainRealmId, otherRealmId } from '../support/sandbox.ts';
 
@@ -9,7 +9,7 @@ const minute = 60_000;
 describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
   let product: TestCore;
   beforeEach(async () => {
-    product = await openCore(open, { alsoKnownAs: ['other'] });
+    product = await openCore(open, { alsoKnownAs: ['other'], requestTimeoutMs: 1_000 });
   });
   afterEach(() => product.close());
 
@@ -164,7 +164,7 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
   it('authorizes a dead connection anew under the same id, but not with another company', async () => {
     const { id, generation } = await product.connected('acme', { realmId: mainRealmId });
     await product.admin('POST', 'grants/revoke', { realmId: mainRealmId });
-    expect(await product.connections.refresh('acme', id)).toMatchObject({
+    expect(await product.connections.refresh(identityOf('acme'), id)).toMatchObject({
       connection: { status: 'NEEDS_REAUTHORIZATION' },
       problem: { code: 'REAUTHORIZATION_REQUIRED', actor: 'USER' },
     });
@@ -213,7 +213,7 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     await product.admin('POST', 'faults', { delayMs: 400, match: { pathContains: 'companyinfo' } });
     const completing = product.callback(location);
     await expect.poll(tokenRequests).toBe(1);
-    await product.connections.disconnect('acme', (await only()).id);
+    await product.connections.disconnect(identityOf('acme'), (await only()).id);
     expect(await completing).toMatchObject({ problem: { code: 'NOT_CONNECTED' } });
     expect((await only()).status).toBe('DISCONNECTED');
     expect((await rows()).tokens).toEqual([]);
@@ -230,7 +230,7 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     expect(await slow).toMatchObject({ connectionId: id, problem: null });
     expect(await only()).toMatchObject({ id, status: 'ACTIVE', generation: 2 });
     expect(await product.requests('/revoke')).toEqual([]);
-    expect((await product.connections.refresh('acme', id)).problem).toBeNull();
+    expect((await product.connections.refresh(identityOf('acme'), id)).problem).toBeNull();
   });
 
   it('ends whatever link is still open when one succeeds', async () => {
@@ -252,13 +252,12 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     [{ returnTo: 'https://evil.test/' }, 'INVALID_INPUT'],
     [{ scopes: ['two words'] }, 'INVALID_INPUT'],
     [{ scopes: [''] }, 'INVALID_INPUT'],
-    [{ withCredentials: true }, 'INVALID_INPUT'],
+    [{ credentials: { username: 'u', password: 'p' } }, 'INVALID_INPUT'],
   ])('refuses %o and writes nothing', async (more, code) => {
     const request = {
       accountId: 'acme',
       userId: null,
       integrationId: 'quickbooks',
-      withCredentials: false,
       ...more,
     };
     const answer = await product.connections.connect(request);
@@ -270,7 +269,7 @@ describe.each(databaseKinds)('authorizing a connection, %s', (_kind, open) => {
     for (let round = 0; round < 5; round++) {
       await product.authorizationUrl('acme');
       const live = (await product.connections.list('acme')).find(({ status }) => status === 'PENDING')!;
-      const ended = product.connections.disconnect('acme', live.id);
+      const ended = product.connections.disconnect(identityOf('acme'), live.id);
       await Promise.all([ended, ...Array.from({ length: 3 }, () => product.authorizationUrl('acme'))]);
     }
     expect(

@@ -27,6 +27,7 @@ const endpoints: Endpoints = {
   apiUrl: 'https://api.example',
 };
 const facts: OAuthFacts = {
+  grant: 'authorization_code',
   scopes: ['books', 'people'],
   scopeSeparator: ' ',
   pkce: 'S256',
@@ -37,7 +38,9 @@ const facts: OAuthFacts = {
   refreshExpiresInField: 'x_refresh_token_expires_in',
   hardExpiresInField: 'x_refresh_token_hard_expires_in',
   reauthorizationErrors: ['invalid_grant', 'token_revoked'],
+  replay: 'strict',
   revocation: 'json',
+  revokes: 'authorization',
 };
 const credentials = { clientId: 'app:1 é', clientSecret: 'p%2B+&=~' };
 /** RFC 6749 §2.3.1 and appendix B, by hand. */
@@ -190,6 +193,7 @@ describe('processTokenResponse', () => {
       expiresAt: inSeconds(3600),
       scopes: ['books', 'people'],
       refreshExpiresAt: inSeconds(8_640_000),
+      externalId: null,
       hardExpiresAt: inSeconds(157_680_000),
     });
   });

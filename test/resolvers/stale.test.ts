@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLoaders } from '../../resolvers/loaders.ts';
 import type { Connection } from '../../src/connections/connection.ts';
 import type { IntegrationError } from '../../src/errors.ts';
-import { openCore, type TestCore } from '../support/core.ts';
+import { identityOf, openCore, type TestCore } from '../support/core.ts';
 import { databaseKinds } from '../support/databases.ts';
 import { otherRealmId } from '../support/sandbox.ts';
 
@@ -134,7 +134,7 @@ describe.each(databaseKinds)('what the provider cannot be asked, %s', (_kind, op
   it('is an error once it is disconnected', async () => {
     await record();
     await profile();
-    await product.connections.disconnect(account, connection.id);
+    await product.connections.disconnect(identityOf(account), connection.id);
     const nothing = { read: null, code: 'NOT_CONNECTED' };
     expect(await record({ age: 3_600 })).toEqual(nothing);
     expect(await entity()).toEqual(nothing);

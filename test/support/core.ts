@@ -8,12 +8,12 @@
  * The product and the sandbox share `clock`, which runs as the system's unless a test shifts it.
  */
 import { graphql, type ExecutionResult } from 'graphql';
-import { createContext, type Core } from '../../resolvers/context.ts';
+import { createContext } from '../../resolvers/context.ts';
 import { createSchema } from '../../resolvers/index.ts';
 import { createCaller } from '../../src/calls/caller.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import type { Connection } from '../../src/connections/connection.ts';
-import { createCore } from '../../src/core.ts';
+import { createCore, type WholeCore } from '../../src/core.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openJobs } from '../../src/db/jobs.ts';
 import type { Identity } from '../../src/identity.ts';
@@ -37,7 +37,9 @@ export interface LoggedRequest {
   status: number;
 }
 
-export interface TestCore extends Core {
+export interface TestCore extends WholeCore {
+  /** Past all walls. */
+  db: Database['db'];
   database: Database;
   sandbox: Sandbox;
   clock: ShiftedClock;
@@ -51,12 +53,10 @@ export interface TestCore extends Core {
   callback(
     location: string,
     integrationId?: string,
-  ): ReturnType<Core['connections']['completeAuthorization']>;
+  ): ReturnType<WholeCore['connections']['completeAuthorization']>;
   query(source: string, variables?: Record<string, unknown>, accountId?: string): Promise<ExecutionResult>;
   requests(pathContains: string): Promise<LoggedRequest[]>;
   admin(method: string, path: string, body?: unknown): Promise<void>;
-  /** Starts the background work. */
-  work(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -116,6 +116,8 @@ export async function openCore(
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
     addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
     interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
+    requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
+    probeIntervalMs: 3_600_000,
     recordMaxAgeSeconds: settings.recordMaxAgeSeconds ?? 0,
     clock,
     log,
@@ -124,6 +126,7 @@ export async function openCore(
 
   const test: TestCore = {
     ...core,
+    db: database.db,
     database,
     sandbox,
     clock,
@@ -134,7 +137,6 @@ export async function openCore(
         accountId,
         userId: 'user-1',
         integrationId: 'quickbooks',
-        withCredentials: false,
         ...more,
       };
       const { authorizationUrl, problem } = await core.connections.connect(request);
@@ -165,6 +167,7 @@ export async function openCore(
       if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
     },
     async close() {
+      await core.stop();
       await jobs.stop();
       await caller.close();
       await sandbox.close();

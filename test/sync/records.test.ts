@@ -27,7 +27,7 @@ describe.each(databaseKinds)('what providers last said, %s', (_kind, open) => {
   beforeAll(async () => {
     database = await open({ onQuery: (text) => void statements.push(text) });
     const log = createLog('trace', { write: (line: string) => void (logged += line) });
-    store = createRecordStore({ db: database.db, log });
+    store = createRecordStore({ forAccount: () => database.db, log });
   });
   afterAll(() => database.close());
   beforeEach(async () => {

@@ -38,6 +38,18 @@ const statements = [
   sql`create index token_revocations_connection on token_revocations (account_id, integration_id)`,
   sql`create index oauth_authorizations_ended on oauth_authorizations (expires_at)`,
 
+  sql`create table webhook_secrets (
+    account_id text not null,
+    connection_id uuid not null,
+    id uuid not null,
+    secret_encrypted bytea not null,
+    -- Null for the present one; those before it are accepted a while longer.
+    accepted_until timestamptz,
+    created_at timestamptz not null default now(),
+    primary key (account_id, connection_id, id),
+    foreign key (account_id, connection_id) references connections (account_id, id) on delete cascade
+  )`,
+
   sql`alter table sync_events
     add column change text,
     add column user_id text`,

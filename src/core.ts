@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts';
 import { createConnectionApi } from './connections/api.ts';
 import { createConnections } from './connections/connections.ts';
 import { createHealth } from './connections/states.ts';
+import { createWebhookSecrets } from './connections/webhookSecrets.ts';
 import { createUpkeep, type Upkeep } from './connections/upkeep.ts';
 import type { Database } from './db/database.ts';
 import type { Jobs } from './db/jobs.ts';
@@ -75,6 +76,7 @@ export function createCore(deps: {
   const api = createConnectionApi({ caller, catalog, tokens, health, clock });
   const connections = createConnections({
     forAccount,
+    webhookSecrets: createWebhookSecrets({ forAccount, keys, clock }),
     catalog,
     authorizations,
     tokens,

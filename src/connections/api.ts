@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { within } from '../deadline.ts';
 import { fail, IntegrationError, problem, type IntegrationProblem } from '../errors.ts';
 import type { AccessToken, Tokens } from '../oauth/tokens.ts';
+import { masked } from '../providers/masking.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import type { ExternalProfile, ProviderRequest, RecordSnapshot, Target } from '../providers/provider.ts';
 import { createBucketsOf } from './budgets.ts';
@@ -78,7 +79,7 @@ export function createConnectionApi(deps: {
       buckets: bucketsOf(configured, ref.externalId, request),
       priority: 'interactive',
       ...patience,
-      idempotent: request.method === 'GET',
+      idempotent: request.isRead ?? request.method === 'GET',
       classify: configured.provider.classify,
       async request() {
         return {
@@ -158,10 +159,14 @@ export function createConnectionApi(deps: {
     },
 
     async records(connection, resource, ids, patience) {
-      const { records } = usable(connection).provider;
+      const { provider } = usable(connection);
+      const { records } = provider;
       try {
         const response = await call(connection, (target) => records.request(target, resource, ids), patience);
-        return records.parse(response, resource, ids);
+        const found = records.parse(response, resource, ids);
+        const hidden = provider.masked?.[resource];
+        if (!hidden) return found;
+        return new Map([...found].map(([id, one]) => [id, { ...one, payload: masked(one.payload, hidden) }]));
       } catch (error) {
         if (error instanceof IntegrationError && error.problem.code === 'NOT_FOUND') return new Map();
         throw error;

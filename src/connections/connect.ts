@@ -12,6 +12,7 @@ import type { ConnectionApi } from './api.ts';
 import { findConnections, listConnections, type Connection } from './connection.ts';
 import { allowedReturnTo } from './returnTo.ts';
 import { change, lockConnection } from './states.ts';
+import { isSecret, secretForm, type WebhookSecrets } from './webhookSecrets.ts';
 
 export interface ConnectRequest {
   accountId: string;
@@ -67,6 +68,7 @@ export interface ConnectingDeps {
   authorizations: Authorizations;
   tokens: Tokens;
   revocations: Revocations;
+  webhookSecrets: WebhookSecrets;
   api: ConnectionApi;
   addresses: { publicUrl: string; returnToOrigins: readonly string[] };
   /** The first proof comes within it. */
@@ -75,8 +77,8 @@ export interface ConnectingDeps {
 }
 
 export function createConnecting(deps: ConnectingDeps): Connecting {
-  const { forAccount, catalog, authorizations, tokens, revocations, api, addresses, clock, probeIntervalMs } =
-    deps;
+  const { forAccount, catalog, authorizations, tokens, revocations, webhookSecrets } = deps;
+  const { api, addresses, clock, probeIntervalMs } = deps;
   const now = () => new Date(clock.now());
 
   /** Checks a connect before anything is written; returns the scopes to ask for. */
@@ -92,6 +94,8 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       fail('INVALID_INPUT', `${provider.name} is authorized in the browser: leave credentials out.`, now());
     if (provider.auth === 'CREDENTIALS') {
       const { username, password } = user ?? {};
+      if (user?.webhookSecret != null && !isSecret(user.webhookSecret))
+        fail('INVALID_INPUT', `webhookSecret: ${secretForm}`, now());
       const isGiven = (text: string | null | undefined) =>
         text != null && text !== '' && text.length <= 1_000;
       if (!isGiven(username) || !isGiven(password))
@@ -245,7 +249,9 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       (one) => one.integrationId === integrationId && one.status === 'ACTIVE',
     );
     if (existing) return alreadyConnected(existing);
-    const { username, password } = request.credentials as UserCredentials;
+    const { username, password, webhookSecret } = request.credentials as UserCredentials & {
+      webhookSecret?: string | null;
+    };
     const credentials = { username, password };
     const set = await authorizations.withCredentials(integrationId, credentials);
     const externalId = set.externalId ?? username;
@@ -256,6 +262,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         const ref = { accountId, id: row.id, integrationId, userId };
         if (isOther(row, externalId)) return { id: row.id, cause: mismatch(now()) };
         if (row.status !== 'ACTIVE') await activate(trx, ref, row, { set, externalId, credentials });
+        if (webhookSecret) await webhookSecrets.set(trx, ref, webhookSecret);
         return { id: row.id, cause: null };
       });
     const connection = (await findConnections(forAccount(accountId), clock, accountId, [id])).get(id)!;

@@ -4,6 +4,7 @@ import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import { createConnecting, type Connecting, type ConnectingDeps } from './connect.ts';
 import { findConnections, listConnections, type Connection } from './connection.ts';
 import { change, lockConnection, type Health } from './states.ts';
+import { isSecret, secretForm } from './webhookSecrets.ts';
 
 /** Who asks: a person of an account, or a service without a name. */
 export interface Viewer {
@@ -26,6 +27,7 @@ export interface Connections extends Connecting {
   find(accountId: string, ids: readonly string[]): Promise<Map<string, Connection>>;
   list(accountId: string): Promise<Connection[]>;
   refresh(by: Viewer, id: string): Promise<MutationAnswer>;
+  setWebhookSecret(accountId: string, id: string, secret: string): Promise<MutationAnswer>;
   disconnect(by: Viewer, id: string): Promise<MutationAnswer & { revocation: RevocationOutcome }>;
 }
 
@@ -72,6 +74,7 @@ export function createConnections(
         if (!row || row.status === 'DISCONNECTED') return undefined;
         const revocation = await tokens.erase(trx, connection);
         await deps.authorizations.cancel(trx, connection);
+        await deps.webhookSecrets.erase(trx, connection);
         await change(
           trx,
           clock,
@@ -98,6 +101,27 @@ export function createConnections(
       if (!connection) return { connection, problem: notFound(now()) };
       const cause = await refreshNow(connection, userId);
       return { connection: await find(accountId, id), problem: cause };
+    },
+
+    async setWebhookSecret(accountId, id, secret) {
+      const connection = await find(accountId, id);
+      if (!connection) return { connection, problem: notFound(now()) };
+      const provider = deps.catalog.find(connection.integrationId)?.provider;
+      const refused = (code: 'INVALID_INPUT' | 'NOT_CONNECTED', message: string) => ({
+        connection,
+        problem: problem(code, message, now()),
+      });
+      if (provider?.webhookSecretOf !== 'connection')
+        return refused(
+          'INVALID_INPUT',
+          `${provider?.name ?? connection.integrationId} signs the webhooks of every connection with one secret, which the operator sets.`,
+        );
+      if (connection.status === 'DISCONNECTED') return refused('NOT_CONNECTED', 'The connection has ended.');
+      if (!isSecret(secret)) return refused('INVALID_INPUT', `secret: ${secretForm}`);
+      await forAccount(accountId)
+        .transaction()
+        .execute((trx) => deps.webhookSecrets.set(trx, connection, secret));
+      return { connection, problem: null };
     },
 
     async disconnect({ accountId, userId }, id) {

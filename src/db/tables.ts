@@ -8,6 +8,7 @@ export interface Tables {
   oauth_authorizations: OAuthAuthorizationsTable;
   oauth_tokens: OAuthTokensTable;
   token_revocations: TokenRevocationsTable;
+  webhook_secrets: WebhookSecretsTable;
   sync_statuses: SyncStatusesTable;
   external_records: ExternalRecordsTable;
   event_sequences: EventSequencesTable;
@@ -112,6 +113,15 @@ interface TokenRevocationsTable {
   external_id: string | null;
   sending_until: Date | null;
   held_until: Date | null;
+  created_at: GeneratedTime;
+}
+
+interface WebhookSecretsTable {
+  account_id: string;
+  connection_id: string;
+  id: string;
+  secret_encrypted: Buffer;
+  accepted_until: Date | null;
   created_at: GeneratedTime;
 }
 

@@ -94,7 +94,7 @@ export function createRefresher(deps: {
   const hold = (lease: Lease): (() => void) => {
     const over = new AbortController();
     const renew = async () => {
-      for (let pauseMs = leaseMs / 4; ; ) {
+      for (let pauseMs = leaseMs / 4; ;) {
         await clock.sleep(pauseMs, over.signal);
         const kept = await rows.extend(lease, leaseMs).catch(() => 'unknown' as const);
         if (kept === false) return;

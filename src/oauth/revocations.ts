@@ -14,13 +14,13 @@ import type { TokenEndpoint } from './tokenEndpoint.ts';
  * provider has acknowledged; a job tries again for weeks where the first try fails. Revoking twice is harmless.
  */
 export interface Revocations {
-  /** Returns the row's id. The background job that backs up the first try commits with it. */
+  /** Returns the row's id; undefined where the provider revokes nothing. The background job that backs up the first try commits with it. */
   keep(
     trx: Transaction<Tables>,
     ref: ConnectionRef,
     token: string,
     externalId: string | null,
-  ): Promise<string>;
+  ): Promise<string | undefined>;
   /** Tries now, for `patienceMs` at most. PENDING means that the job goes on trying. */
   attempt(accountId: string, id: string, patienceMs: number): Promise<'REVOKED' | 'PENDING'>;
   isPending(ref: ConnectionRef): Promise<boolean>;
@@ -138,6 +138,7 @@ export function createRevocations(deps: {
 
   return {
     async keep(trx, ref, token, externalId) {
+      if (catalog.find(ref.integrationId)?.provider.oauth.revocation === 'none') return undefined;
       const id = clock.randomUUID();
       const seal = await keys.sealer(trx, ref.accountId);
       await trx

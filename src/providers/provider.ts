@@ -13,6 +13,8 @@ export interface Provider {
   oauth: OAuthFacts;
   /** Whether changes are announced by webhook. */
   deliversWebhooks: boolean;
+  /** Whose secret signs them: the application's, which is a setting, or each connection's own. */
+  webhookSecretOf?: 'application' | 'connection';
   /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
   resources: readonly string[];
   /** As published; a setting may replace them. One call may count against several. */
@@ -27,6 +29,8 @@ export interface Provider {
     parse(response: HttpResponse, target: Target): ExternalProfile;
   };
   records: RecordReads;
+  /** By resource: members of its object that hold personal or bank data. Nobody ever sees their values. */
+  masked?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Base URLs; the provider's production ones unless a setting aims elsewhere. No trailing slash. */
@@ -86,6 +90,8 @@ export interface ProviderRequest extends HttpRequest {
   operation?: string;
   /** What it is done to, e.g. the channel of a message. */
   subject?: string;
+  /** Changes nothing, whatever its method: it may be sent again. A GET always may. */
+  isRead?: boolean;
 }
 
 /** The connection that a request is for, without its token: the caller adds that. */

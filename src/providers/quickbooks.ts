@@ -35,6 +35,7 @@ export const quickbooks: Provider = {
     revokes: 'externalAccount',
   },
   deliversWebhooks: true,
+  webhookSecretOf: 'application',
   resources: ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'],
   // For each app and company ("realm"). Older texts say 10 at one time where newer ones say 10 in a second: both hold.
   limits: [

@@ -33,7 +33,12 @@ describe('builtInProviders', () => {
     (id, provider) => {
       // Settings and routes are made of the id.
       expect(id).toMatch(/^[a-z][a-z0-9-]*$/);
-      for (const url of Object.values(provider.endpoints)) {
+      const { authorizeUrl, revokeUrl, ...used } = provider.endpoints;
+      const { grant, revocation } = provider.oauth;
+      // What a provider does not have is empty.
+      expect(authorizeUrl === '').toBe(grant === 'password');
+      expect(revokeUrl === '').toBe(revocation === 'none');
+      for (const url of [authorizeUrl, revokeUrl, ...Object.values(used)].filter((one) => one !== '')) {
         expect(url).toMatch(/^https:\/\//);
         expect(url).not.toMatch(/\/$/);
       }

@@ -20,7 +20,7 @@ import type { Identity } from '../../src/identity.ts';
 import { createLog } from '../../src/log.ts';
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { revocationQueues } from '../../src/oauth/revocations.ts';
-import { createCatalog } from '../../src/providers/catalog.ts';
+import { createCatalog, type ConfiguredProvider } from '../../src/providers/catalog.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { consent } from './browser.ts';
@@ -74,6 +74,8 @@ export async function openCore(
     poolSize?: number;
     /** More integrations that are QuickBooks under another id: an account has one live connection to each. */
     alsoKnownAs?: readonly string[];
+    /** Integrations of other kinds. */
+    others?: readonly ConfiguredProvider[];
   } = {},
 ): Promise<TestCore> {
   let shifted = 0;
@@ -105,14 +107,15 @@ export async function openCore(
     database,
     jobs,
     caller,
-    catalog: createCatalog(
-      ['quickbooks', ...(settings.alsoKnownAs ?? [])].map((id) => ({
+    catalog: createCatalog([
+      ...['quickbooks', ...(settings.alsoKnownAs ?? [])].map((id) => ({
         provider: { ...quickbooks, id },
         endpoints,
         credentials: { clientId, clientSecret },
         limits: [{ name: 'second', limit: 1_000, windowMs: 1_000 }],
       })),
-    ),
+      ...(settings.others ?? []),
+    ]),
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
     addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
     interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,

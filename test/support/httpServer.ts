@@ -58,3 +58,32 @@ export async function scriptedServer(): Promise<ScriptedServer> {
       }),
   };
 }
+
+export interface AnsweringServer {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** A provider that answers in JSON what the function says of each request. */
+export async function answeringServer(
+  answer: (request: { method: string; path: string; body: string }) => { status: number; body: object },
+): Promise<AnsweringServer> {
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => (body += String(chunk)));
+    request.on('end', () => {
+      const given = answer({ method: request.method ?? '', path: request.url ?? '', body });
+      response.writeHead(given.status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(given.body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,93 @@
+import { asObject, jsonIn, textOf } from './httpFaults.ts';
+import { classifyMyCarrierPackets } from './myCarrierPacketsFaults.ts';
+import type { Provider, ProviderRequest, RecordSnapshot, Target } from './provider.ts';
+
+/**
+ * MyCarrierPackets (Descartes MyCarrierPortal): carrier onboarding. Facts from the vendor's Swagger document, its
+ * guides and a public client as of November 2026; no limits are published.
+ */
+export const myCarrierPackets: Provider = {
+  id: 'mycarrierpackets',
+  name: 'MyCarrierPackets',
+  auth: 'CREDENTIALS',
+  endpoints: {
+    authorizeUrl: '',
+    tokenUrl: 'https://api.mycarrierpackets.com/token',
+    revokeUrl: '',
+    apiUrl: 'https://api.mycarrierpackets.com',
+  },
+  oauth: {
+    // An integration user's name and password: there is no other way in, and no client id.
+    grant: 'password',
+    scopes: [],
+    scopeSeparator: ' ',
+    pkce: 'off',
+    clientAuthentication: 'none',
+    authorizeParams: {},
+    tokenHeaders: {},
+    externalIdField: 'userName',
+    reauthorizationErrors: ['invalid_grant'],
+    // A used refresh token seems to be dead at once; the stored user name and password then help.
+    replay: 'strict',
+    revocation: 'none',
+    revokes: 'authorization',
+  },
+  deliversWebhooks: true,
+  webhookSecretOf: 'connection',
+  resources: ['Carrier'],
+  limits: [
+    { name: 'second', limit: 10, windowMs: 1_000 },
+    // The vendor's guide: not more often than every four minutes.
+    { name: 'changes', limit: 1, windowMs: 240_000, operations: ['CarriersChanges'] },
+  ],
+  classify: classifyMyCarrierPackets,
+  records: {
+    batchSize: 1,
+    idPattern: /^\d{1,12}$/,
+    request: (target, _resource, [dotNumber]) => read(target, 'GetCarrierData', { DOTNumber: dotNumber! }),
+    parse(response, _resource, [dotNumber]) {
+      const carrier = asObject(jsonIn(response.body));
+      const snapshot = carrier && snapshotOf(carrier, dotNumber!);
+      return new Map(snapshot ? [[snapshot.externalId, snapshot]] : []);
+    },
+  },
+  masked: {
+    Carrier: [
+      'BankRoutingNumber',
+      'BankAccountNumber',
+      'BankAccountName',
+      'CarrierBankRoutingNumber',
+      'CarrierBankAccountNumber',
+      'CarrierBankAccountName',
+      'ListAccountNumber',
+      'SSN',
+      'EIN',
+      'TIN',
+    ],
+  },
+};
+
+/** Everything is a POST with its parameters in the query, reads too. */
+function read(target: Target, operation: string, parameters: Record<string, string>): ProviderRequest {
+  return {
+    method: 'POST',
+    url: `${target.apiUrl}/api/v1/Carrier/${operation}?${new URLSearchParams(parameters).toString()}`,
+    headers: { accept: 'application/json' },
+    operation,
+    isRead: true,
+  };
+}
+
+function snapshotOf(payload: Record<string, unknown>, dotNumber: string): RecordSnapshot | undefined {
+  const own = payload.DOTNumber ?? payload.dotNumber;
+  const number = typeof own === 'number' ? String(own) : textOf(own);
+  if (number !== dotNumber) return undefined;
+  return { externalId: dotNumber, payload, updatedAt: timeIn(payload.ModifiedDateTime) };
+}
+
+/** `2026-01-31T10:00:00`, without a zone: taken for UTC, as a field of another answer is named. */
+function timeIn(value: unknown): Date | null {
+  if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(value)) return null;
+  const time = new Date(/(?:Z|[+-]\d\d:\d\d)$/.test(value) ? value : `${value}Z`);
+  return Number.isNaN(time.getTime()) ? null : time;
+}

@@ -8,7 +8,15 @@ import type { OxlintConfig, OxlintOverride } from 'oxlint';
 const bottom = ['errors.ts', 'log.ts', 'clock.ts', 'deadline.ts', 'background.ts'];
 const calls = ['calls/caller.ts', 'calls/http.ts'];
 const events = ['events/events.ts'];
-const db = ['db/database.ts', 'db/tables.ts', 'db/pages.ts', 'db/problems.ts', 'db/jobs.ts', 'db/wakeups.ts'];
+const db = [
+  'db/database.ts',
+  'db/tables.ts',
+  'db/pages.ts',
+  'db/problems.ts',
+  'db/jobs.ts',
+  'db/untilStored.ts',
+  'db/wakeups.ts',
+];
 const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
 const providers = ['providers/provider.ts', 'providers/catalog.ts', 'providers/masking.ts'];
 const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];

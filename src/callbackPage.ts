@@ -11,7 +11,10 @@ export function returnAddress({ returnTo, connectionId, problem }: CallbackAnswe
 }
 
 /** The same outcome for a person whose round trip named no address to return to. */
-export function callbackPage({ connectionId, problem }: CallbackAnswer): string {
+export function callbackPage({
+  connectionId,
+  problem,
+}: Pick<CallbackAnswer, 'connectionId'> & { problem: { code: string; message: string } | null }): string {
   const rows = problem
     ? `<dt>status</dt><dd>failed</dd><dt>code</dt><dd>${problem.code}</dd>`
     : `<dt>status</dt><dd>connected</dd>`;

@@ -110,7 +110,7 @@ export function createCore(deps: {
     },
     async stop() {
       await upkeep.stop();
-      await tokens.settled();
+      await tokens.close();
     },
   };
 }

@@ -11,6 +11,7 @@ import type { GraphQLSchema } from 'graphql';
 import { createContext, type Context, type Core } from '../resolvers/context.ts';
 import { createFormatError } from '../resolvers/formatError.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
+import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
 import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
@@ -89,7 +90,18 @@ function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void
     const { integrationId } = request.params;
     if (!core.catalog.find(integrationId)) return reply.callNotFound();
     const query = new URLSearchParams(request.url.slice(request.url.indexOf('?') + 1));
-    const answer = await core.connections.completeAuthorization(integrationId, query);
+    let answer: CallbackAnswer;
+    try {
+      answer = await core.connections.completeAuthorization(integrationId, query);
+    } catch (error) {
+      log.error({ integrationId, err: error }, 'a callback failed');
+      const message = 'Something failed on our side. Please start the connection again in a minute.';
+      return reply
+        .code(500)
+        .headers(callbackHeaders)
+        .type('text/html; charset=utf-8')
+        .send(callbackPage({ connectionId: null, problem: { code: 'INTERNAL_SERVER_ERROR', message } }));
+    }
     const { connectionId, problem } = answer;
     log.info({ integrationId, connectionId, outcome: problem?.code ?? 'connected' }, 'callback');
     const address = returnAddress(answer);

@@ -2,7 +2,8 @@ import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { toStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
-import { fail, problem, problemOf, type IntegrationProblem } from '../errors.ts';
+import { untilStored } from '../db/untilStored.ts';
+import { fail, IntegrationError, problem, problemOf, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import type { Authorizations, CallbackOutcome } from '../oauth/authorization.ts';
 import type { Revocations } from '../oauth/revocations.ts';
@@ -61,6 +62,7 @@ interface Proven {
 const noLink = { authorizationUrl: null, expiresAt: null };
 /** The company read that proves a fresh grant: longer than a page load's patience, shorter than the person's. */
 const identifyWithinMs = 20_000;
+const keepWithinMs = 20_000;
 
 export interface ConnectingDeps {
   forAccount: (accountId: string) => Kysely<Tables>;
@@ -323,7 +325,13 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         const ref = { ...authorization, externalId: outcome.externalId ?? granted.externalId };
         const patience = { deadlineAtMs: clock.now() + identifyWithinMs };
         const profile = await api.identify(ref, granted.accessToken, patience);
-        cause = await keepGrant(outcome, outcome.externalId ?? granted.externalId ?? profile?.id ?? '');
+        const externalId = outcome.externalId ?? granted.externalId ?? profile?.id ?? '';
+        // The code is spent: should the database be away just now, the grant waits for it.
+        cause = await untilStored(clock, () => keepGrant(outcome, externalId), {
+          withinMs: keepWithinMs,
+          isFinal: (error) => error instanceof IntegrationError,
+          onRetry: () => undefined,
+        });
       } catch (error) {
         cause = ofCallback(problemOf(error));
       }

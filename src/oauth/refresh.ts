@@ -3,6 +3,7 @@ import type { Priority } from '../calls/caller.ts';
 import type { Clock } from '../clock.ts';
 import { toStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
+import { untilStored } from '../db/untilStored.ts';
 import { fail, IntegrationError, problem, type IntegrationProblem } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
@@ -10,7 +11,7 @@ import type { ConnectionRef } from './accountKeys.ts';
 import type { TokenSet, UserCredentials } from './protocol.ts';
 import type { Revocations } from './revocations.ts';
 import type { TokenEndpoint } from './tokenEndpoint.ts';
-import type { AccessToken, Lease, TokenRows } from './tokenRows.ts';
+import type { AccessToken, Lease, TokenRow, TokenRows } from './tokenRows.ts';
 import { SecretLost, type Sealing } from './sealing.ts';
 
 /**
@@ -21,6 +22,8 @@ import { SecretLost, type Sealing } from './sealing.ts';
 export interface Refresher {
   /** Throws `LeaseLost` where somebody else has the lease by now, `IntegrationError` where there is no new token. */
   refresh(lease: Lease, asked: Asked): Promise<AccessToken>;
+  /** The provider may have acted on a refresh with this very token, and takes none twice. */
+  isHeld(row: TokenRow): boolean;
   /** By the time that this is over, a request has been answered or given up. */
   readonly leaseMs: number;
 }
@@ -87,6 +90,8 @@ export function createRefresher(deps: {
   const { forAccount, rows, sealing, endpoint, revocations, catalog, news, clock, log } = deps;
   const reached = deps.reached ?? (() => {});
   const now = () => new Date(clock.now());
+  const isForgiving = (integrationId: string) =>
+    catalog.find(integrationId)?.provider.oauth.replay === 'grace';
   const leaseMs = endpoint.timeoutMs + leaseMarginMs;
   const named = ({ ref, row }: Lease) => ({ ...ref, generation: row.generation });
 
@@ -158,7 +163,6 @@ export function createRefresher(deps: {
   const obtain = async (lease: Lease, asked: Asked): Promise<TokenSet> => {
     const { ref, row } = lease;
     const secrets = secretsOf(lease);
-    const replay = catalog.find(ref.integrationId)?.provider.oauth.replay ?? 'strict';
     // The holder before died with a request that may have been under way.
     const inherited = row.attempt_at !== null && row.attempt_outcome === null;
     for (let tries = 1; ; tries++) {
@@ -172,7 +176,7 @@ export function createRefresher(deps: {
           const present = await rows.find(ref);
           if (present && present.row.version !== row.version) throw new LeaseLost();
           if (inherited && tries === 1) continue;
-        } else if (mayHaveRotated(error) && replay === 'grace' && tries === 1) continue;
+        } else if (mayHaveRotated(error) && isForgiving(ref.integrationId) && tries === 1) continue;
         throw error;
       }
     }
@@ -212,22 +216,16 @@ export function createRefresher(deps: {
 
   /** A token that the provider has rotated exists nowhere else: it is stored as soon as the database is there again. */
   const store = async (lease: Lease, set: TokenSet, asked: Asked): Promise<AccessToken> => {
-    const giveUpAt = clock.monotonic() + storeWithinMs;
-    for (let pauseMs = 50; ; pauseMs = Math.min(pauseMs * 2, 1_000)) {
-      try {
-        const stored = await commit(lease, set, asked);
-        if (stored === 'moved') throw new LeaseLost();
-        if (stored === 'disconnected')
-          return fail('NOT_CONNECTED', 'The connection was ended meanwhile.', now());
-        await reached('committed');
-        return stored;
-      } catch (error) {
-        const expected = error instanceof IntegrationError || error instanceof LeaseLost;
-        if (expected || isOurFault(error) || clock.monotonic() > giveUpAt) throw error;
-        log.warn({ connectionId: lease.ref.id, err: error }, 'a new token is not stored yet: trying again');
-        await clock.sleep(pauseMs);
-      }
-    }
+    const stored = await untilStored(clock, () => commit(lease, set, asked), {
+      withinMs: storeWithinMs,
+      isFinal: (error) => error instanceof IntegrationError,
+      onRetry: (error) =>
+        log.warn({ connectionId: lease.ref.id, err: error }, 'a new token is not stored yet: trying again'),
+    });
+    if (stored === 'moved') throw new LeaseLost();
+    if (stored === 'disconnected') return fail('NOT_CONNECTED', 'The connection was ended meanwhile.', now());
+    await reached('committed');
+    return stored;
   };
 
   /** Writes down how it failed, for everybody who waits for it. */
@@ -260,12 +258,12 @@ export function createRefresher(deps: {
     const coolDownMs = Math.min(doubled, longestCoolDownMs) * (0.75 + 0.25 * clock.random());
     const at = clock.now() + Math.max(coolDownMs, (cause.retryAfterSeconds ?? 0) * 1_000);
     // Where using it again may end the grant, the token that is still good comes first.
-    const strict = catalog.find(ref.integrationId)?.provider.oauth.replay !== 'grace';
-    return uncertain && strict ? Math.max(at, row.expires_at?.getTime() ?? 0) : at;
+    return uncertain && !isForgiving(ref.integrationId) ? Math.max(at, row.expires_at?.getTime() ?? 0) : at;
   };
 
   return {
     leaseMs,
+    isHeld: (row) => row.attempt_outcome === 'UNCERTAIN' && !isForgiving(row.provider),
     async refresh(lease, asked) {
       const stop = hold(lease);
       try {
@@ -299,10 +297,4 @@ function mayHaveRotated(error: unknown): boolean {
   const { status, code } = error;
   if (status === undefined) return true;
   return code === 'PROVIDER_ERROR' && (status < 300 || status === 502 || status === 504);
-}
-
-/** What the database refuses however often it is asked: wrong data, a broken constraint, a wrong statement. */
-function isOurFault(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return typeof code === 'string' && /^(22|23|42)...$/.test(code);
 }

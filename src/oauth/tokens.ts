@@ -43,8 +43,8 @@ export interface Tokens {
   refreshDue(most: number): Promise<number>;
   /** Deletes the row. Returns a sealed copy's id in `token_revocations`, or undefined when nothing is to be revoked. */
   erase(trx: Transaction<Tables>, ref: ConnectionRef): Promise<string | undefined>;
-  /** Waits for the refreshes under way. */
-  settled(): Promise<void>;
+  /** Begins no more refreshes, sends away who waits for another process's, and waits for those under way. */
+  close(): Promise<void>;
 }
 
 export interface Grant {
@@ -77,6 +77,7 @@ export function createTokens(deps: {
 }): Tokens {
   const { rows, keys, sealing, refresher, revocations, wakeups, clock, log, onRefreshed } = deps;
   const flights = new Map<string, Promise<AccessToken>>();
+  let closing = false;
   const flightKey = (ref: ConnectionRef) => JSON.stringify([ref.accountId, ref.id]);
   const now = () => new Date(clock.now());
 
@@ -122,10 +123,10 @@ export function createTokens(deps: {
     let lookMs = firstLookMs;
     for (;;) {
       const { row } = current;
+      if (closing) fail('QUEUE_FULL', 'The service is shutting down.', now());
       if (row.version > (than ?? known)) return opened(ref, current);
       if (isRefused(row) || row.refresh_failures > failures) throw failureOf(row);
-      if (isCooling(row) && (asked.userId === undefined || row.attempt_outcome === 'UNCERTAIN'))
-        throw failureOf(row);
+      if (isCooling(row) && (asked.userId === undefined || refresher.isHeld(row))) throw failureOf(row);
       const lease = await rows.take(ref, row.version, refresher.leaseMs);
       if (lease)
         try {
@@ -249,7 +250,9 @@ export function createTokens(deps: {
       }
     },
 
-    async settled() {
+    async close() {
+      closing = true;
+      wakeups.wakeAll();
       await Promise.allSettled(flights.values());
     },
   };

@@ -174,7 +174,8 @@ export function createRefresher(deps: {
         if (isRefused(error)) {
           // Whoever took the lease from us while we were held up may have rotated the token.
           const present = await rows.find(ref);
-          if (present && present.row.version !== row.version) throw new LeaseLost();
+          if (!present) return fail('NOT_CONNECTED', 'The connection was ended meanwhile.', now());
+          if (present.row.version !== row.version) throw new LeaseLost();
           if (inherited && tries === 1) continue;
         } else if (mayHaveRotated(error) && isForgiving(ref.integrationId) && tries === 1) continue;
         throw error;

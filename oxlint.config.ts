@@ -18,7 +18,7 @@ const db = [
   'db/wakeups.ts',
 ];
 const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
-const providers = ['providers/provider.ts', 'providers/catalog.ts', 'providers/masking.ts'];
+const providers = ['providers/provider.ts', 'providers/catalog.ts', 'providers/masking.ts', 'providers/signatures.ts'];
 const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
 const connections = [
   'connections/connections.ts',

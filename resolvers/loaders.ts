@@ -57,6 +57,10 @@ export function createLoaders(core: Core, accountId: string): Loaders {
   const eventLoaders = new Map<string, DataLoader<Connection, Page<SyncEvent>, string>>();
   let all: Promise<Connection[]> | undefined;
 
+  const batchSizeOf = ({ connection, resource }: RecordOf): number => {
+    const records = catalog.find(connection.integrationId)?.provider.records;
+    return records?.batchSizes?.[resource] ?? records?.batchSize ?? 1;
+  };
   const readRecords = async (chunk: readonly RecordOf[]): Promise<RecordsRead> => {
     const { connection, resource } = chunk[0]!;
     const askedIds = chunk.map((key) => key.externalId);
@@ -66,9 +70,7 @@ export function createLoaders(core: Core, accountId: string): Loaders {
   const liveRecords = new DataLoader<RecordOf, Promise<FetchedRecord | null>, string>(
     (keys) => {
       const groups = Map.groupBy(keys, (key) => JSON.stringify([key.connection.id, key.resource]));
-      const requests = [...groups.values()].flatMap((group) =>
-        chunks(group, catalog.find(group[0]!.connection.integrationId)?.provider.records.batchSize ?? 1),
-      );
+      const requests = [...groups.values()].flatMap((group) => chunks(group, batchSizeOf(group[0]!)));
       const reads = readTogether(requests, readRecords, records.keep);
       const answers = new Map(requests.flatMap((chunk, i) => chunk.map((key) => [keyOf(key), reads[i]!])));
       return Promise.resolve(

@@ -207,7 +207,7 @@ function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
   return createCatalog(
     builtInProviders.map((provider) => {
       const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
-      const emulated = credentials ? undefined : sandbox?.quickbooks;
+      const emulated = credentials || provider.id !== 'quickbooks' ? undefined : sandbox?.quickbooks;
       return {
         provider,
         endpoints: { ...provider.endpoints, ...emulated, ...endpoints },

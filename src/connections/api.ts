@@ -114,16 +114,51 @@ export function createConnectionApi(deps: {
         readAt = clock.monotonic();
       },
     };
+    const wanted = request(targetOf(configured, connection.externalId));
+    const once = () => send(configured, connection, wanted, authorization, patience);
     try {
-      const wanted = request(targetOf(configured, connection.externalId));
       await within(read(), patience.deadlineAtMs - clock.now(), clock);
-      const response = await send(configured, connection, wanted, authorization, patience);
+      const response = await once().catch(async (error: unknown) => {
+        // Refused for its token: another process may have replaced that, and the old one may be dead for it.
+        const present = isGone(error) ? await tokens.present(connection) : token;
+        if (present.version === token.version) throw error;
+        token = present;
+        return once();
+      });
       await health.proved(connection);
       return response;
     } catch (error) {
-      if (error instanceof IntegrationError && error.problem.code === 'REAUTHORIZATION_REQUIRED')
-        await health.demote(connection, error.problem);
+      if (isGone(error)) await health.demote(connection, error.problem);
       throw error;
+    }
+  };
+
+  /** One request, or as many as it takes to find all of `ids` where the provider answers in pages. */
+  const pages = async (
+    connection: Connection,
+    resource: string,
+    ids: readonly string[],
+    patience: Patience,
+  ): Promise<Map<string, RecordSnapshot>> => {
+    const { records } = usable(connection).provider;
+    const found = new Map<string, RecordSnapshot>();
+    let page: string | undefined;
+    for (let restarts = 0; ;) {
+      try {
+        const wanted = (target: Target) => records.request(target, resource, ids, page);
+        const response = await call(connection, wanted, patience);
+        for (const [id, one] of records.parse(response, resource, ids)) found.set(id, one);
+        page = records.nextPage?.(response);
+      } catch (error) {
+        const lost =
+          page !== undefined &&
+          error instanceof IntegrationError &&
+          error.problem.providerCode === records.lostPage;
+        if (!lost || ++restarts > 1) throw error;
+        page = undefined;
+        continue;
+      }
+      if (page === undefined || found.size === ids.length) return found;
     }
   };
 
@@ -160,10 +195,8 @@ export function createConnectionApi(deps: {
 
     async records(connection, resource, ids, patience) {
       const { provider } = usable(connection);
-      const { records } = provider;
       try {
-        const response = await call(connection, (target) => records.request(target, resource, ids), patience);
-        const found = records.parse(response, resource, ids);
+        const found = await pages(connection, resource, ids, patience);
         const hidden = provider.masked?.[resource];
         if (!hidden) return found;
         return new Map([...found].map(([id, one]) => [id, { ...one, payload: masked(one.payload, hidden) }]));
@@ -195,6 +228,9 @@ export function createConnectionApi(deps: {
     },
   };
 }
+
+const isGone = (error: unknown): error is IntegrationError =>
+  error instanceof IntegrationError && error.code === 'REAUTHORIZATION_REQUIRED';
 
 /** Demoted only because the operator's key was missing: asked again, it may be back. */
 function lacksKey({ status, problem }: Connection): boolean {

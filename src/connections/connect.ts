@@ -236,7 +236,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         const { authorization, tokens: set } = granted;
         const row = await lockConnection(trx, authorization.accountId, authorization.id);
         if (!row || row.status === 'DISCONNECTED') {
-          await revocations.keep(trx, authorization, set.refreshToken ?? set.accessToken, externalId);
+          await revocations.keep(trx, authorization, set, externalId);
           return problem('NOT_CONNECTED', 'The connection was ended while it was being authorized.', now());
         }
         if (isOther(row, externalId)) return mismatch(now());

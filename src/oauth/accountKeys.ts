@@ -34,6 +34,9 @@ export function sealedPlace(ref: ConnectionRef, table: string, column: string): 
 /**
  * The data keys of accounts, kept sealed in `account_keys`. A value names the key that sealed it; the newest key
  * that opens seals. Plain keys live only as long as the object that a call holds.
+ *
+ * Keys come and go while services run (`dataKeyRotation.ts`). So read a value first and its account's keys after it:
+ * whatever key it names is then among them. And write soon what was sealed or read: an old key is kept for a while.
  */
 export interface AccountKeys {
   /** Seals for one account, making its first key when it has none that opens. */
@@ -45,63 +48,84 @@ export interface AccountKeys {
 export type Open = (place: Place, sealed: Buffer) => string;
 
 export function createAccountKeys(master: MasterKeys, clock: Clock): AccountKeys {
-  const rowsOf = async (db: Kysely<Tables>, accountId: string): Promise<SealedDataKey[]> => {
-    const rows = await db
-      .selectFrom('account_keys')
-      .selectAll()
-      .where('account_id', '=', accountId)
-      .orderBy('created_at', 'desc')
-      .execute();
-    return rows.map((row) => ({
-      accountId: row.account_id,
-      id: row.id,
-      masterKeyId: row.master_key_id,
-      sealedKey: row.sealed_key,
-    }));
-  };
-
-  const newestThatOpens = (rows: SealedDataKey[]): DataKey | undefined => {
-    for (const row of rows) {
-      try {
-        return openDataKey(master, row);
-      } catch (error) {
-        if (!(error instanceof UnsealError)) throw error;
-      }
-    }
-    return undefined;
-  };
-
   const create = async (db: Kysely<Tables>, accountId: string): Promise<DataKey> => {
     const { row, key } = newDataKey(master, accountId, clock);
-    await db
-      .insertInto('account_keys')
-      .values({
-        account_id: row.accountId,
-        id: row.id,
-        master_key_id: row.masterKeyId,
-        sealed_key: row.sealedKey,
-        created_at: new Date(clock.now()),
-      })
-      .execute();
+    await insertDataKeys(db, [{ ...row, createdAt: new Date(clock.now()) }]);
     return key;
   };
 
   return {
     async sealer(db, accountId) {
-      const key = newestThatOpens(await rowsOf(db, accountId)) ?? (await create(db, accountId));
+      const key = newestThatOpens(master, await dataKeysOf(db, [accountId])) ?? (await create(db, accountId));
       return (place, plaintext) => seal(key, place, plaintext, clock);
     },
-    async opener(db, accountId) {
-      const rows = new Map((await rowsOf(db, accountId)).map((row) => [row.id, row]));
-      const keys = new Map<string, DataKey>();
-      return (place, sealed) => {
-        const id = sealedWith(sealed);
-        const row = rows.get(id);
-        if (!row) throw new UnsealError('KEY_UNAVAILABLE', `data key ${id} of the account is gone`);
-        const key = keys.get(id) ?? openDataKey(master, row);
-        keys.set(id, key);
-        return open(key, place, sealed);
-      };
-    },
+    opener: async (db, accountId) => openerOf(master, await dataKeysOf(db, [accountId])),
+  };
+}
+
+/** One row of `account_keys`. */
+export interface StoredDataKey extends SealedDataKey {
+  createdAt: Date;
+}
+
+/** The keys of each account from the newest on. */
+export async function dataKeysOf(
+  db: Kysely<Tables>,
+  accountIds: readonly string[],
+): Promise<StoredDataKey[]> {
+  const rows = await db
+    .selectFrom('account_keys')
+    .selectAll()
+    .where('account_id', 'in', accountIds)
+    .orderBy('created_at', 'desc')
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => ({
+    accountId: row.account_id,
+    id: row.id,
+    masterKeyId: row.master_key_id,
+    sealedKey: row.sealed_key,
+    createdAt: row.created_at,
+  }));
+}
+
+export async function insertDataKeys(db: Kysely<Tables>, keys: readonly StoredDataKey[]): Promise<void> {
+  await db
+    .insertInto('account_keys')
+    .values(
+      keys.map((key) => ({
+        account_id: key.accountId,
+        id: key.id,
+        master_key_id: key.masterKeyId,
+        sealed_key: key.sealedKey,
+        created_at: key.createdAt,
+      })),
+    )
+    .execute();
+}
+
+/** The one that seals. @param rows of one account, the newest first */
+export function newestThatOpens(master: MasterKeys, rows: readonly SealedDataKey[]): DataKey | undefined {
+  for (const row of rows) {
+    try {
+      return openDataKey(master, row);
+    } catch (error) {
+      if (!(error instanceof UnsealError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** Opens with the keys of one account. Each is opened at most once. */
+export function openerOf(master: MasterKeys, rows: readonly SealedDataKey[]): Open {
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const keys = new Map<string, DataKey>();
+  return (place, sealed) => {
+    const id = sealedWith(sealed);
+    const row = byId.get(id);
+    if (!row) throw new UnsealError('KEY_UNAVAILABLE', `data key ${id} of the account is gone`);
+    const key = keys.get(id) ?? openDataKey(master, row);
+    keys.set(id, key);
+    return open(key, place, sealed);
   };
 }

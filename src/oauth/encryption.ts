@@ -100,13 +100,28 @@ export function newDataKey(
 ): { row: SealedDataKey; key: DataKey } {
   const id = clock.randomUUID();
   const bytes = clock.randomBytes(keyBytes);
-  const nonce = clock.randomBytes(nonceBytes);
-  const { id: masterKeyId, key: masterKey } = master.sealing;
-  const box = encrypt(masterKey, nonce, dataKeyBinding(accountId, id, masterKeyId), bytes);
   return {
-    row: { accountId, id, masterKeyId, sealedKey: Buffer.concat([Buffer.of(version), nonce, box]) },
+    row: sealDataKey(master.sealing, accountId, id, bytes, clock),
     key: { id, key: createSecretKey(bytes) },
   };
+}
+
+/** The same data key, sealed by the first master key. Throws `UnsealError`. */
+export function resealDataKey(master: MasterKeys, row: SealedDataKey, clock: Clock): SealedDataKey {
+  const { key } = openDataKey(master, row);
+  return sealDataKey(master.sealing, row.accountId, row.id, key.export(), clock);
+}
+
+function sealDataKey(
+  { id: masterKeyId, key }: MasterKey,
+  accountId: string,
+  id: string,
+  bytes: Buffer,
+  clock: Clock,
+): SealedDataKey {
+  const nonce = clock.randomBytes(nonceBytes);
+  const box = encrypt(key, nonce, dataKeyBinding(accountId, id, masterKeyId), bytes);
+  return { accountId, id, masterKeyId, sealedKey: Buffer.concat([Buffer.of(version), nonce, box]) };
 }
 
 /** Throws `UnsealError`. */

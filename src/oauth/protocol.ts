@@ -28,6 +28,7 @@ export interface TokenSet {
   scopes: string[];
   /** Whom the answer itself names, where the provider does that. */
   externalId: string | null;
+  externalUserId: string | null;
   /** When the refresh token runs out if it is not used. */
   refreshExpiresAt: Date | null;
   /** When the whole grant runs out, however often it is refreshed. */
@@ -90,13 +91,18 @@ export function passwordRequest(
   return tokenRequest(endpoints, facts, client, { grant_type: 'password', username, password });
 }
 
-/** RFC 7009 §2.1, or the same members as a JSON body. Sending it again is harmless. */
+/** RFC 7009 §2.1, the same members as a JSON body, or as bearer. Sending it again is harmless. */
 export function revokeRequest(
   endpoints: Endpoints,
   facts: OAuthFacts,
   credentials: ClientCredentials | undefined,
   token: string,
 ): HttpRequest {
+  if (facts.revocation === 'slack') {
+    const { members } = authenticated({ ...facts, clientAuthentication: 'body' }, credentials, {});
+    const headers = { accept: 'application/json', authorization: `Bearer ${token}` };
+    return formPost(endpoints.revokeUrl, headers, members);
+  }
   const { headers, members } = authenticated(facts, credentials, { token });
   return facts.revocation === 'json'
     ? {
@@ -106,6 +112,14 @@ export function revokeRequest(
         body: JSON.stringify(members),
       }
     : formPost(endpoints.revokeUrl, headers, members);
+}
+
+/** The token that a revocation takes: the one that stands for the whole grant, or the one that lets it be asked for. */
+export function tokenToRevoke(
+  facts: OAuthFacts,
+  tokens: { accessToken: string; refreshToken?: string },
+): string {
+  return facts.revocation === 'slack' ? tokens.accessToken : (tokens.refreshToken ?? tokens.accessToken);
 }
 
 /**
@@ -141,10 +155,7 @@ export function processTokenResponse(
   const accessToken = answer?.access_token;
   // Some providers report errors with status 200.
   if (!isSuccess(response) || (accessToken === undefined && errorIn(answer) !== undefined))
-    return judge(response, answer, {
-      errors: facts.reauthorizationErrors,
-      code: grantGone[context.purpose],
-    });
+    return judge(response, answer, facts, grantGone[context.purpose]);
 
   const unusable = (what: string) =>
     fault(response, 'PROVIDER_ERROR', `The provider's token answer ${what}.`);
@@ -156,7 +167,8 @@ export function processTokenResponse(
     return unusable('has no usable refresh token');
   if (repeatsToken(response.body)) return unusable('has a token twice');
   const tokenType = answer.token_type ?? 'bearer';
-  if (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer')
+  const bearers = facts.tokenTypes ?? ['bearer'];
+  if (typeof tokenType !== 'string' || !bearers.includes(tokenType.toLowerCase()))
     return unusable('is of a type other than bearer');
 
   const after = (field: string | undefined) => endOf(field && answer[field], context.sentAtMs);
@@ -166,7 +178,8 @@ export function processTokenResponse(
     issuedAt: new Date(context.sentAtMs),
     expiresAt: after('expires_in'),
     scopes: scopesIn(answer.scope, facts) ?? [...context.requestedScopes],
-    externalId: externalIdIn(facts.externalIdField && answer[facts.externalIdField]),
+    externalId: firstIdIn(answer, facts.externalIdFields ?? []),
+    externalUserId: firstIdIn(answer, facts.externalUserIdField ? [facts.externalUserIdField] : []),
     refreshExpiresAt: after(facts.refreshExpiresInField),
     hardExpiresAt: after(facts.hardExpiresInField),
   };
@@ -176,15 +189,17 @@ export function processTokenResponse(
  * REVOKED also for a 400 that says the token is unknown or already dead: providers that deviate from RFC 7009 §2.2
  * answer so, QuickBooks among them, and trying again would never end. Other errors as for token answers.
  */
-export function processRevokeResponse(response: HttpResponse): 'REVOKED' | TokenFault {
-  if (isSuccess(response)) return 'REVOKED';
+export function processRevokeResponse(response: HttpResponse, facts: OAuthFacts): 'REVOKED' | TokenFault {
   const answer = objectIn(response.body);
-  const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
   const error = errorIn(answer);
+  // Slack says 200 whatever happened.
+  if (isSuccess(response) && (facts.revocation !== 'slack' || answer?.ok === true)) return 'REVOKED';
+  const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
   // Intuit's 400 for a token that it does not know need not say why. A page of a proxy says nothing.
   const silent = response.body.trim() === '' || answer !== undefined;
   const dead = error === undefined ? silent : deadTokenErrors.has(error) || deadTokenWords.test(description);
-  return response.status === 400 && dead ? 'REVOKED' : judge(response, answer);
+  const refused = response.status === 400 || (facts.revocation === 'slack' && isSuccess(response));
+  return refused && dead ? 'REVOKED' : judge(response, answer, facts);
 }
 
 const deadTokenErrors: ReadonlySet<string> = new Set([
@@ -192,6 +207,8 @@ const deadTokenErrors: ReadonlySet<string> = new Set([
   'invalid_token',
   'token_expired',
   'token_revoked',
+  'account_inactive',
+  'invalid_auth',
 ]);
 /** Our requests are always well-formed: a description that finds fault with the token means the token's life. */
 const deadTokenWords =
@@ -295,8 +312,14 @@ function scopesIn(scope: unknown, { scopeSeparator }: OAuthFacts): string[] | un
 }
 
 /** Of a form that is safe to show and to store. */
-function externalIdIn(value: unknown): string | null {
-  return typeof value === 'string' && /^[\x20-\x7e]{1,200}$/.test(value) ? value : null;
+function firstIdIn(answer: Record<string, unknown>, paths: readonly string[]): string | null {
+  for (const path of paths) {
+    const value = path
+      .split('.')
+      .reduce<unknown>((at, name) => (at as Record<string, unknown> | null | undefined)?.[name], answer);
+    if (typeof value === 'string' && /^[\x20-\x7e]{1,200}$/.test(value)) return value;
+  }
+  return null;
 }
 
 /** What it means that the provider does not accept what was presented. */
@@ -309,7 +332,8 @@ const grantGone = {
 function judge(
   response: HttpResponse,
   answer: Record<string, unknown> | undefined,
-  gone?: { errors: readonly string[]; code: (typeof grantGone)[keyof typeof grantGone] },
+  facts: OAuthFacts,
+  gone?: (typeof grantGone)[keyof typeof grantGone],
 ): TokenFault {
   const { status } = response;
   const error = errorIn(answer);
@@ -318,7 +342,9 @@ function judge(
   if (status >= 500 || status === 408 || status === 425 || (status >= 300 && status < 400))
     return as('PROVIDER_ERROR');
   if (error === undefined) return as([400, 401, 403].includes(status) ? 'PROVIDER_ERROR' : 'BAD_REQUEST');
-  if (gone?.errors.includes(error)) return as(gone.code);
+  if (gone && facts.reauthorizationErrors.includes(error)) return as(gone);
+  for (const code of ['AUTHORIZATION_EXPIRED', 'NOT_CONFIGURED', 'RATE_LIMITED', 'PROVIDER_ERROR'] as const)
+    if (facts.errors?.[code]?.includes(error)) return as(code);
   if (error === 'invalid_client' || error === 'unauthorized_client') return as('NOT_CONFIGURED');
   if (error === 'server_error' || error === 'temporarily_unavailable') return as('PROVIDER_ERROR');
   return as('BAD_REQUEST');

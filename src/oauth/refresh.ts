@@ -211,7 +211,7 @@ export function createRefresher(deps: {
           .executeTakeFirst();
         if (connection?.status !== 'DISCONNECTED') return 'moved';
         // Ended while the provider answered: nobody will use what it gave.
-        await revocations.keep(trx, ref, set.refreshToken ?? set.accessToken, connection.external_id);
+        await revocations.keep(trx, ref, set, connection.external_id);
         return 'disconnected';
       });
 

@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
+import { tokenToRevoke } from './protocol.ts';
 import type { TokenEndpoint } from './tokenEndpoint.ts';
 
 /**
@@ -18,7 +19,7 @@ export interface Revocations {
   keep(
     trx: Transaction<Tables>,
     ref: ConnectionRef,
-    token: string,
+    tokens: { accessToken: string; refreshToken?: string },
     externalId: string | null,
   ): Promise<string | undefined>;
   /** Tries now, for `patienceMs` at most. PENDING means that the job goes on trying. */
@@ -137,8 +138,9 @@ export function createRevocations(deps: {
   };
 
   return {
-    async keep(trx, ref, token, externalId) {
-      if (catalog.find(ref.integrationId)?.provider.oauth.revocation === 'none') return undefined;
+    async keep(trx, ref, tokens, externalId) {
+      const facts = catalog.find(ref.integrationId)?.provider.oauth;
+      if (!facts || facts.revocation === 'none') return undefined;
       const id = clock.randomUUID();
       const seal = await keys.sealer(trx, ref.accountId);
       await trx
@@ -149,7 +151,7 @@ export function createRevocations(deps: {
           integration_id: ref.integrationId,
           connection_id: ref.id,
           external_id: externalId,
-          token_encrypted: seal(place(ref), token),
+          token_encrypted: seal(place(ref), tokenToRevoke(facts, tokens)),
         })
         .execute();
       await jobs.send(

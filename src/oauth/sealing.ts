@@ -20,7 +20,12 @@ export interface Sealing {
 
 type Old = Pick<
   TokenRow,
-  'external_id' | 'generation' | 'refresh_token_encrypted' | 'hard_expires_at' | 'refresh_token_expires_at'
+  | 'external_id'
+  | 'external_user_id'
+  | 'generation'
+  | 'refresh_token_encrypted'
+  | 'hard_expires_at'
+  | 'refresh_token_expires_at'
 > & { credentials_encrypted: Buffer | UserCredentials | null };
 
 /** A stored secret that does not open. A missing key is the operator's to restore, anything else the person's to cure. */
@@ -81,6 +86,7 @@ export function createSealing({ keys, clock, log }: { keys: AccountKeys; clock: 
         hard_expires_at: hardExpiresAt,
         scopes: set.scopes,
         external_id: old.external_id,
+        external_user_id: set.externalUserId ?? old.external_user_id,
         updated_at: new Date(clock.now()),
       };
     },

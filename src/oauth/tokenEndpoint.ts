@@ -154,7 +154,10 @@ export function createTokenEndpoint(deps: {
       const target = configured(integrationId);
       const { provider, endpoints, credentials } = target;
       const request = revokeRequest(endpoints, provider.oauth, credentials, token);
-      await call(target, request, processRevokeResponse, { idempotent: true, deadlineAtMs });
+      await call(target, request, (response) => processRevokeResponse(response, provider.oauth), {
+        idempotent: true,
+        deadlineAtMs,
+      });
     },
   };
 }

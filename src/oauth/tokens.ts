@@ -39,6 +39,8 @@ export interface Tokens {
   renew(ref: ConnectionRef, userId: string | null): Promise<void>;
   /** A token newer than the one that the provider has refused: another's, or else by a refresh. */
   replace(ref: ConnectionRef, refused: AccessToken): Promise<AccessToken>;
+  /** The token as it is stored now: it may have been replaced since a call took its own. */
+  present(ref: ConnectionRef): Promise<AccessToken>;
   /** Refreshes connections whose time has come, at most so many; answers how many there were. */
   refreshDue(most: number): Promise<number>;
   /** Deletes the row. Returns a sealed copy's id in `token_revocations`, or undefined when nothing is to be revoked. */
@@ -152,7 +154,12 @@ export function createTokens(deps: {
   return {
     async store(trx, ref, set, { externalId, generation, credentials = null }) {
       const old = {
-        ...{ external_id: externalId, generation, credentials_encrypted: credentials },
+        ...{
+          external_id: externalId,
+          external_user_id: null,
+          generation,
+          credentials_encrypted: credentials,
+        },
         ...{ refresh_token_encrypted: null, hard_expires_at: null, refresh_token_expires_at: null },
       };
       const values = { ...(await sealing.values(trx, ref, set, old)), ...ended };
@@ -203,6 +210,8 @@ export function createTokens(deps: {
       }
     },
 
+    present: async (ref) => opened(ref, await load(ref)),
+
     async refreshDue(most) {
       const leases = await rows.takeDue(most, refresher.leaseMs);
       const each = leases.map(async (lease) => {
@@ -236,10 +245,11 @@ export function createTokens(deps: {
       if (!row) return undefined;
       try {
         const open = await keys.opener(trx, ref.accountId);
-        const token = row.refresh_token_encrypted
-          ? open(placeOf(ref, 'refresh_token_encrypted'), row.refresh_token_encrypted)
-          : open(placeOf(ref, 'access_token_encrypted'), row.access_token_encrypted);
-        return await revocations.keep(trx, ref, token, row.external_id);
+        const accessToken = open(placeOf(ref, 'access_token_encrypted'), row.access_token_encrypted);
+        const sealed = row.refresh_token_encrypted;
+        const refreshToken = sealed && open(placeOf(ref, 'refresh_token_encrypted'), sealed);
+        const tokens = { accessToken, ...(refreshToken !== null && { refreshToken }) };
+        return await revocations.keep(trx, ref, tokens, row.external_id);
       } catch (error) {
         if (!(error instanceof UnsealError)) throw error;
         log.warn(

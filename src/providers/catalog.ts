@@ -2,6 +2,7 @@ import type { RetryPolicy } from '../calls/caller.ts';
 import type { Endpoints, Provider, RateLimit } from './provider.ts';
 import { myCarrierPackets } from './myCarrierPackets.ts';
 import { quickbooks } from './quickbooks.ts';
+import { slack } from './slack.ts';
 
 /** A provider with what this installation's settings make of it. */
 export interface ConfiguredProvider {
@@ -18,7 +19,7 @@ export interface Catalog {
   find(id: string): ConfiguredProvider | undefined;
 }
 
-export const builtInProviders: readonly Provider[] = [quickbooks, myCarrierPackets];
+export const builtInProviders: readonly Provider[] = [quickbooks, slack, myCarrierPackets];
 
 export function createCatalog(providers: readonly ConfiguredProvider[]): Catalog {
   const byId = new Map(providers.map((configured) => [configured.provider.id, configured]));

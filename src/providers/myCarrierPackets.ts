@@ -1,5 +1,6 @@
 import { asObject, jsonIn, textOf } from './httpFaults.ts';
 import { classifyMyCarrierPackets } from './myCarrierPacketsFaults.ts';
+import { myCarrierPacketsScheme } from './signatures.ts';
 import type { Provider, ProviderRequest, RecordSnapshot, Target } from './provider.ts';
 
 /**
@@ -25,7 +26,7 @@ export const myCarrierPackets: Provider = {
     clientAuthentication: 'none',
     authorizeParams: {},
     tokenHeaders: {},
-    externalIdField: 'userName',
+    externalIdFields: ['userName'],
     reauthorizationErrors: ['invalid_grant'],
     // A used refresh token seems to be dead at once; the stored user name and password then help.
     replay: 'strict',
@@ -34,6 +35,7 @@ export const myCarrierPackets: Provider = {
   },
   deliversWebhooks: true,
   webhookSecretOf: 'connection',
+  webhookScheme: myCarrierPacketsScheme,
   resources: ['Carrier'],
   limits: [
     { name: 'second', limit: 10, windowMs: 1_000 },

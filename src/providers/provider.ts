@@ -1,4 +1,5 @@
 import type { RetryPolicy } from '../calls/caller.ts';
+import type { SignatureScheme } from './signatures.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
 
 /**
@@ -15,6 +16,7 @@ export interface Provider {
   deliversWebhooks: boolean;
   /** Whose secret signs them: the application's, which is a setting, or each connection's own. */
   webhookSecretOf?: 'application' | 'connection';
+  webhookScheme?: SignatureScheme;
   /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
   resources: readonly string[];
   /** As published; a setting may replace them. One call may count against several. */
@@ -55,19 +57,28 @@ export interface OAuthFacts {
   tokenHeaders: Readonly<Record<string, string>>;
   /** The callback's query parameter that names the external account (QuickBooks `realmId`), and its form. */
   externalIdParam?: { name: string; pattern: RegExp };
-  /** The token answer's member that names it. */
-  externalIdField?: string;
+  /** Where the token answer names it, e.g. `team.id`; the first that is there. */
+  externalIdFields?: readonly string[];
+  /** Where it names the user that our calls act as: announcements of revoked tokens name that. */
+  externalUserIdField?: string;
+  /** `token_type`s that are sent as bearer tokens, in lower case. Default: `bearer`. */
+  tokenTypes?: readonly string[];
   /** Members of the token answer; all in seconds. */
   refreshExpiresInField?: string;
   hardExpiresInField?: string;
   /** Error codes of the token endpoint that mean: the grant is gone, only the person can renew it. */
   reauthorizationErrors: readonly string[];
+  /** Spellings of its own for what RFC 6749 §5.2 has, and for what it has not. */
+  errors?: Partial<
+    Record<'AUTHORIZATION_EXPIRED' | 'NOT_CONFIGURED' | 'RATE_LIMITED' | 'PROVIDER_ERROR', readonly string[]>
+  >;
   /**
    * What a used refresh token is worth when the answer was lost: `grace`, it is taken once more for a while; `strict`,
    * using it again may end the grant (RFC 9700 §4.14.2).
    */
   replay: 'grace' | 'strict';
-  revocation: 'rfc7009' | 'json' | 'none';
+  /** RFC 7009; the same members as JSON; Slack's method, with the access token as bearer; or there is none. */
+  revocation: 'rfc7009' | 'json' | 'slack' | 'none';
   /** What a revocation ends: one authorization, or all that this application has of the external account. */
   revokes: 'authorization' | 'externalAccount';
 }
@@ -108,12 +119,18 @@ export interface ExternalProfile {
 }
 
 export interface RecordReads {
-  /** Most ids that one request can ask for. */
+  /** Most ids that are asked for together. */
   batchSize: number;
+  /** Where a resource has another. */
+  batchSizes?: Readonly<Record<string, number>>;
   /** A well-formed external id of this provider; anything else is refused before a call is made. */
   idPattern: RegExp;
   /** `ids`: 1 to `batchSize` distinct ones. */
-  request(target: Target, resource: string, ids: readonly string[]): ProviderRequest;
+  request(target: Target, resource: string, ids: readonly string[], page?: string): ProviderRequest;
+  /** Where an answer is one page of many: what `request` is given next, while ids are missing. */
+  nextPage?(response: HttpResponse): string | undefined;
+  /** The provider's code for a page that it has forgotten: reading starts anew. */
+  lostPage?: string;
   /**
    * What was found; an id without an entry does not exist at the provider. Not asked for answers that `classify` calls
    * NOT_FOUND: to a read of records that means that none of the ids exists.

@@ -1,6 +1,7 @@
 import type { HttpRequest } from '../calls/http.ts';
 import { asObject, jsonIn } from './httpFaults.ts';
 import type { Provider, RecordSnapshot, Target } from './provider.ts';
+import { intuitScheme } from './signatures.ts';
 import { classifyQuickBooks } from './quickbooksFaults.ts';
 
 /** QuickBooks Online. Facts from developer.intuit.com as of November 2026; the quirks are commented where they bite. */
@@ -36,6 +37,7 @@ export const quickbooks: Provider = {
   },
   deliversWebhooks: true,
   webhookSecretOf: 'application',
+  webhookScheme: intuitScheme,
   resources: ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'],
   // For each app and company ("realm"). Older texts say 10 at one time where newer ones say 10 in a second: both hold.
   limits: [

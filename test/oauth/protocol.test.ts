@@ -194,6 +194,7 @@ describe('processTokenResponse', () => {
       scopes: ['books', 'people'],
       refreshExpiresAt: inSeconds(8_640_000),
       externalId: null,
+      externalUserId: null,
       hardExpiresAt: inSeconds(157_680_000),
     });
   });
@@ -373,7 +374,7 @@ describe('processRevokeResponse', () => {
     [400, { error: 'invalid_request', error_description: 'The token has already been revoked' }],
     [400, { error: 'invalid_request', error_description: 'Token not found.' }],
   ])('takes %i %j for revoked', (status, body) => {
-    expect(processRevokeResponse(answer(status, body))).toBe('REVOKED');
+    expect(processRevokeResponse(answer(status, body), facts)).toBe('REVOKED');
   });
 
   it.each([
@@ -387,7 +388,7 @@ describe('processRevokeResponse', () => {
     [429, { error: 'invalid_token' }, 'RATE_LIMITED'],
     [503, { error: 'invalid_token' }, 'PROVIDER_ERROR'],
   ])('takes %i %j for %s', (status, body, code) => {
-    expect(processRevokeResponse(answer(status, body))).toMatchObject({ code });
+    expect(processRevokeResponse(answer(status, body), facts)).toMatchObject({ code });
   });
 });
 

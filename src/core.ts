@@ -23,7 +23,7 @@ import { createRevocations } from './oauth/revocations.ts';
 import { createSealing } from './oauth/sealing.ts';
 import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
 import { createTokenRows } from './oauth/tokenRows.ts';
-import { createTokens } from './oauth/tokens.ts';
+import { createTokens, type Tokens } from './oauth/tokens.ts';
 import type { Catalog } from './providers/catalog.ts';
 import { createRecordStore } from './sync/records.ts';
 
@@ -102,6 +102,7 @@ export function createCore(deps: {
     clock,
     interactiveDeadlineMs,
     recordMaxAgeSeconds: deps.recordMaxAgeSeconds,
+    tokens,
     upkeep,
     tokensChanged: { notified: (id) => wakeups.wake(id), connected: () => wakeups.wakeAll() },
     async work() {
@@ -119,6 +120,7 @@ export function createCore(deps: {
 const tokenPatience = 3;
 
 export interface WholeCore extends Core {
+  tokens: Tokens;
   upkeep: Upkeep;
   /** For the channel `tokenChannel`. */
   tokensChanged: Listener;

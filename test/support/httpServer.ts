@@ -64,15 +64,23 @@ export interface AnsweringServer {
   close(): Promise<void>;
 }
 
+export interface Asked {
+  method: string;
+  path: string;
+  headers: IncomingMessage['headers'];
+  body: string;
+}
+
 /** A provider that answers in JSON what the function says of each request. */
 export async function answeringServer(
-  answer: (request: { method: string; path: string; body: string }) => { status: number; body: object },
+  answer: (request: Asked) => { status: number; body: object },
 ): Promise<AnsweringServer> {
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk) => (body += String(chunk)));
     request.on('end', () => {
-      const given = answer({ method: request.method ?? '', path: request.url ?? '', body });
+      const { method = '', url: path = '', headers } = request;
+      const given = answer({ method, path, headers, body });
       response.writeHead(given.status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(given.body));
     });

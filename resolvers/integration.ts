@@ -15,7 +15,7 @@ export const Integration: IntegrationResolvers = {
   auth: ({ id }, _, { core }) => providerOf(core, id).auth,
   scopes: ({ id }, _, { core }) => [...providerOf(core, id).oauth.scopes],
   resources: ({ id }, _, { core }) => [...providerOf(core, id).resources],
-  deliversWebhooks: ({ id }, _, { core }) => providerOf(core, id).deliversWebhooks,
+  deliversWebhooks: ({ id }, _, { core }) => providerOf(core, id).webhook !== undefined,
   health: ({ id }, _, { core }) => core.caller.health(id),
   connection: async ({ id }, _, { loaders }) => presentConnection(await loaders.connections(), id),
 };

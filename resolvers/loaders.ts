@@ -136,6 +136,12 @@ export function createLoaders(core: Core, accountId: string): Loaders {
     },
     profile: (connection) => lastProfiles.orLive(connection, flat(liveProfiles.load(connection))),
     async record(key, { maxAgeSeconds, maxWaitMs } = {}) {
+      const { only } = catalog.find(key.connection.integrationId)?.provider.records ?? {};
+      // The provider tells of these only by its changes: what they brought is all that can be known.
+      if (only && !only.includes(key.resource)) {
+        const stored = await lastRecords.find(key);
+        return stored ? { ...stored, stale: false } : null;
+      }
       const maxAgeMs = (maxAgeSeconds ?? core.recordMaxAgeSeconds) * 1_000;
       if (maxAgeMs > 0) {
         const stored = await lastRecords.find(key);

@@ -111,7 +111,7 @@ export function createConnections(
         connection,
         problem: problem(code, message, now()),
       });
-      if (provider?.webhookSecretOf !== 'connection')
+      if (provider?.webhook?.secretOf !== 'connection')
         return refused(
           'INVALID_INPUT',
           `${provider?.name ?? connection.integrationId} signs the webhooks of every connection with one secret, which the operator sets.`,

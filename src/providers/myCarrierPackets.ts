@@ -1,7 +1,10 @@
-import { asObject, jsonIn, textOf } from './httpFaults.ts';
+import { asObject, jsonIn } from './httpFaults.ts';
 import { classifyMyCarrierPackets } from './myCarrierPacketsFaults.ts';
+import { dotNumberIn, read } from './myCarrierPacketsRequests.ts';
 import { myCarrierPacketsScheme } from './signatures.ts';
-import type { Provider, ProviderRequest, RecordSnapshot, Target } from './provider.ts';
+import { myCarrierPacketsChanges } from './myCarrierPacketsChanges.ts';
+import { parseMyCarrierPacketsWebhook } from './myCarrierPacketsWebhooks.ts';
+import type { Provider, RecordSnapshot } from './provider.ts';
 
 /**
  * MyCarrierPackets (Descartes MyCarrierPortal): carrier onboarding. Facts from the vendor's Swagger document, its
@@ -33,10 +36,7 @@ export const myCarrierPackets: Provider = {
     revocation: 'none',
     revokes: 'authorization',
   },
-  deliversWebhooks: true,
-  webhookSecretOf: 'connection',
-  webhookScheme: myCarrierPacketsScheme,
-  resources: ['Carrier'],
+  resources: ['Carrier', 'CompletedPacket', 'CarrierChange'],
   limits: [
     { name: 'second', limit: 10, windowMs: 1_000 },
     // The vendor's guide: not more often than every four minutes.
@@ -44,6 +44,7 @@ export const myCarrierPackets: Provider = {
   ],
   classify: classifyMyCarrierPackets,
   records: {
+    only: ['Carrier'],
     batchSize: 1,
     idPattern: /^\d{1,12}$/,
     request: (target, _resource, [dotNumber]) => read(target, 'GetCarrierData', { DOTNumber: dotNumber! }),
@@ -53,6 +54,8 @@ export const myCarrierPackets: Provider = {
       return new Map(snapshot ? [[snapshot.externalId, snapshot]] : []);
     },
   },
+  changes: myCarrierPacketsChanges,
+  webhook: { scheme: myCarrierPacketsScheme, secretOf: 'connection', parse: parseMyCarrierPacketsWebhook },
   masked: {
     Carrier: [
       'BankRoutingNumber',
@@ -69,21 +72,8 @@ export const myCarrierPackets: Provider = {
   },
 };
 
-/** Everything is a POST with its parameters in the query, reads too. */
-function read(target: Target, operation: string, parameters: Record<string, string>): ProviderRequest {
-  return {
-    method: 'POST',
-    url: `${target.apiUrl}/api/v1/Carrier/${operation}?${new URLSearchParams(parameters).toString()}`,
-    headers: { accept: 'application/json' },
-    operation,
-    isRead: true,
-  };
-}
-
 function snapshotOf(payload: Record<string, unknown>, dotNumber: string): RecordSnapshot | undefined {
-  const own = payload.DOTNumber ?? payload.dotNumber;
-  const number = typeof own === 'number' ? String(own) : textOf(own);
-  if (number !== dotNumber) return undefined;
+  if (dotNumberIn(payload) !== dotNumber) return undefined;
   return { externalId: dotNumber, payload, updatedAt: timeIn(payload.ModifiedDateTime) };
 }
 

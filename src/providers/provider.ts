@@ -1,4 +1,6 @@
 import type { RetryPolicy } from '../calls/caller.ts';
+import type { Announcement } from './announcements.ts';
+import type { ChangeReads } from './changes.ts';
 import type { SignatureScheme } from './signatures.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
 
@@ -12,11 +14,6 @@ export interface Provider {
   auth: 'OAUTH2' | 'CREDENTIALS';
   endpoints: Endpoints;
   oauth: OAuthFacts;
-  /** Whether changes are announced by webhook. */
-  deliversWebhooks: boolean;
-  /** Whose secret signs them: the application's, which is a setting, or each connection's own. */
-  webhookSecretOf?: 'application' | 'connection';
-  webhookScheme?: SignatureScheme;
   /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
   resources: readonly string[];
   /** As published; a setting may replace them. One call may count against several. */
@@ -31,8 +28,20 @@ export interface Provider {
     parse(response: HttpResponse, target: Target): ExternalProfile;
   };
   records: RecordReads;
+  /** How changes of a resource are asked for. */
+  changes(resource: string): ChangeReads;
+  /** Absent where the provider announces nothing. */
+  webhook?: WebhookFacts;
   /** By resource: members of its object that hold personal or bank data. Nobody ever sees their values. */
   masked?: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface WebhookFacts {
+  scheme: SignatureScheme;
+  /** Whose secret signs: the application's, which is a setting, or each connection's own. */
+  secretOf: 'application' | 'connection';
+  /** What a verified body says, of all `resources`. Throws `UnreadableWebhook`. */
+  parse(body: Buffer, resources: readonly string[]): Announcement;
 }
 
 /** Base URLs; the provider's production ones unless a setting aims elsewhere. No trailing slash. */
@@ -119,6 +128,8 @@ export interface ExternalProfile {
 }
 
 export interface RecordReads {
+  /** The resources of which one record can be asked for; default: all. */
+  only?: readonly string[];
   /** Most ids that are asked for together. */
   batchSize: number;
   /** Where a resource has another. */

@@ -1,8 +1,10 @@
-import type { HttpRequest } from '../calls/http.ts';
 import { asObject, jsonIn } from './httpFaults.ts';
-import type { Provider, RecordSnapshot, Target } from './provider.ts';
+import { quickbooksChanges } from './quickbooksChanges.ts';
+import { parseQuickBooksWebhook } from './quickbooksWebhooks.ts';
+import type { Provider } from './provider.ts';
 import { intuitScheme } from './signatures.ts';
 import { classifyQuickBooks } from './quickbooksFaults.ts';
+import { getFrom, nameLists, snapshotOf } from './quickbooksRequests.ts';
 
 /** QuickBooks Online. Facts from developer.intuit.com as of November 2026; the quirks are commented where they bite. */
 export const quickbooks: Provider = {
@@ -35,10 +37,18 @@ export const quickbooks: Provider = {
     // "Disconnects the app from that company."
     revokes: 'externalAccount',
   },
-  deliversWebhooks: true,
-  webhookSecretOf: 'application',
-  webhookScheme: intuitScheme,
-  resources: ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'],
+  resources: [
+    'Customer',
+    'Vendor',
+    'Invoice',
+    'Bill',
+    'Payment',
+    'Item',
+    'Account',
+    'Estimate',
+    'PurchaseOrder',
+    'CreditMemo',
+  ],
   // For each app and company ("realm"). Older texts say 10 at one time where newer ones say 10 in a second: both hold.
   limits: [
     { name: 'second', limit: 10, windowMs: 1_000 },
@@ -48,7 +58,7 @@ export const quickbooks: Provider = {
   ],
   classify: classifyQuickBooks,
   identity: {
-    request: (target) => get(target, `companyinfo/${target.externalId}`),
+    request: (target) => getFrom(target, `companyinfo/${target.externalId}`),
     parse(response, target) {
       // `Id` is 1 in every company: the realm is what identifies one.
       const company = asObject(asObject(jsonIn(response.body))?.CompanyInfo);
@@ -61,11 +71,12 @@ export const quickbooks: Provider = {
     batchSize: 30,
     idPattern: /^\d{1,20}$/,
     request(target, resource, ids) {
-      if (ids.length === 1) return get(target, `${resource.toLowerCase()}/${ids[0]}`);
+      if (ids.length === 1) return getFrom(target, `${resource.toLowerCase()}/${ids[0]}`);
       const list = ids.map((id) => `'${id}'`).join(',');
       const query = `select * from ${resource} where Id in (${list})`;
-      // Queries hide the inactive members of name lists unless told otherwise; reads of one do not.
-      return get(target, 'query', nameLists.has(resource) ? `${query} and Active in (true, false)` : query);
+      return getFrom(target, 'query', {
+        query: nameLists.has(resource) ? `${query} and Active in (true, false)` : query,
+      });
     },
     parse(response, resource) {
       const body = asObject(jsonIn(response.body));
@@ -77,26 +88,6 @@ export const quickbooks: Provider = {
       return new Map(snapshots.map((one) => [one.externalId, one]));
     },
   },
+  changes: quickbooksChanges,
+  webhook: { scheme: intuitScheme, secretOf: 'application', parse: parseQuickBooksWebhook },
 };
-
-const nameLists: ReadonlySet<string> = new Set(['Customer', 'Vendor']);
-
-/** Versions below 75 are no longer served (August 2025). Without `Accept` the answer would be XML. */
-function get(target: Target, path: string, query?: string): HttpRequest {
-  const search = query === undefined ? '' : `query=${encodeURIComponent(query)}&`;
-  return {
-    method: 'GET',
-    url: `${target.apiUrl}/v3/company/${target.externalId}/${path}?${search}minorversion=75`,
-    headers: { accept: 'application/json' },
-  };
-}
-
-function snapshotOf(value: unknown): RecordSnapshot | undefined {
-  const payload = asObject(value);
-  if (typeof payload?.Id !== 'string') return undefined;
-  const updated = asObject(payload.MetaData)?.LastUpdatedTime;
-  const updatedAt = new Date(
-    typeof updated === 'string' && /^\d{4}-\d\d-\d\dT/.test(updated) ? updated : NaN,
-  );
-  return { externalId: payload.Id, payload, updatedAt: Number.isNaN(updatedAt.getTime()) ? null : updatedAt };
-}

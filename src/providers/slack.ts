@@ -1,7 +1,10 @@
 import { asObject, jsonIn, textOf } from './httpFaults.ts';
-import type { ExternalProfile, Provider, ProviderRequest, RecordSnapshot, Target } from './provider.ts';
+import { slackChanges } from './slackChanges.ts';
+import { parseSlackWebhook } from './slackWebhooks.ts';
+import type { ExternalProfile, Provider } from './provider.ts';
 import { classifySlack } from './slackFaults.ts';
 import { slackLimits } from './slackLimits.ts';
+import { call, methods, nextCursor, snapshotsIn } from './slackRequests.ts';
 import { slackScheme } from './signatures.ts';
 
 /** Slack, with the app's bot token. Facts from docs.slack.dev as of November 2026. */
@@ -46,9 +49,6 @@ export const slack: Provider = {
     revocation: 'slack',
     revokes: 'externalAccount',
   },
-  deliversWebhooks: true,
-  webhookSecretOf: 'application',
-  webhookScheme: slackScheme,
   resources: ['Channel', 'User', 'Team'],
   limits: slackLimits,
   classify: classifySlack,
@@ -69,75 +69,18 @@ export const slack: Provider = {
     batchSizes: { Team: 1 },
     idPattern: /^[A-Z][A-Z0-9]{2,20}$/,
     request(target, resource, ids, page) {
-      const { one, argument, list } = methods[resource]!;
-      if (list === undefined || ids.length === 1)
-        return call(target, one, resource === 'Team' ? { team: ids[0]! } : { [argument]: ids[0]! });
-      return call(target, list, {
-        limit: '999',
-        ...listed[resource],
-        ...(page !== undefined && { cursor: page }),
-      });
+      const { one, argument, list, listed } = methods[resource]!;
+      if (list === undefined || ids.length === 1) return call(target, one, { [argument]: ids[0]! });
+      const cursor = page === undefined ? {} : { cursor: page };
+      return call(target, list, { limit: '999', ...listed, ...cursor });
     },
     parse(response, resource, ids) {
-      const answer = asObject(jsonIn(response.body));
-      const { member, members } = methods[resource]!;
-      const items = answer?.[members] ?? [answer?.[member]];
-      const snapshots = (Array.isArray(items) ? items : [])
-        .map(snapshotOf)
-        .filter((one) => one !== undefined);
-      return new Map(
-        snapshots.filter((one) => ids.includes(one.externalId)).map((one) => [one.externalId, one]),
-      );
+      const found = snapshotsIn(asObject(jsonIn(response.body)), resource);
+      return new Map(found.filter((one) => ids.includes(one.externalId)).map((one) => [one.externalId, one]));
     },
-    nextPage(response) {
-      const cursor = asObject(asObject(jsonIn(response.body))?.response_metadata)?.next_cursor;
-      return typeof cursor === 'string' && cursor !== '' ? cursor : undefined;
-    },
+    nextPage: nextCursor,
     lostPage: 'invalid_cursor',
   },
+  changes: slackChanges,
+  webhook: { scheme: slackScheme, secretOf: 'application', parse: parseSlackWebhook },
 };
-
-/** By resource: the method for one and its argument, that for all, and where either puts what it found. */
-const methods: Record<
-  string,
-  { one: string; argument: string; member: string; list?: string; members: string }
-> = {
-  Channel: {
-    one: 'conversations.info',
-    argument: 'channel',
-    member: 'channel',
-    list: 'conversations.list',
-    members: 'channels',
-  },
-  User: { one: 'users.info', argument: 'user', member: 'user', list: 'users.list', members: 'members' },
-  Team: { one: 'team.info', argument: 'team', member: 'team', members: 'teams' },
-};
-const listed: Record<string, Record<string, string>> = {
-  Channel: { types: 'public_channel', exclude_archived: 'false' },
-};
-
-/** Every method takes a form by POST, reads too. */
-function call(target: Target, method: string, parameters: Record<string, string> = {}): ProviderRequest {
-  return {
-    method: 'POST',
-    url: `${target.apiUrl}/${method}`,
-    headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(parameters).toString(),
-    operation: method,
-    isRead: true,
-  };
-}
-
-function snapshotOf(value: unknown): RecordSnapshot | undefined {
-  const payload = asObject(value);
-  const externalId = textOf(payload?.id);
-  if (!payload || externalId === undefined) return undefined;
-  return { externalId, payload, updatedAt: timeIn(payload.updated) };
-}
-
-/** Seconds since 1970 for users, milliseconds for channels. Teams have none. */
-function timeIn(updated: unknown): Date | null {
-  if (typeof updated !== 'number' || !(updated > 0)) return null;
-  const time = new Date(updated > 1e11 ? updated : updated * 1_000);
-  return Number.isNaN(time.getTime()) ? null : time;
-}

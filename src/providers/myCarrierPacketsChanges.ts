@@ -1,0 +1,100 @@
+import { timeOf } from './announcements.ts';
+import type { Change, ChangePage, ChangeReads, Position } from './changes.ts';
+import { asObject, jsonIn } from './httpFaults.ts';
+import { dotNumberIn, read, timeText } from './myCarrierPacketsRequests.ts';
+
+/**
+ * MyCarrierPackets' changes between two times. The vendor does not say in which zone its times are (UTC, as the name of
+ * one member says), so an overlap of hours is cheap insurance: what is read twice changes nothing. Nothing tells
+ * deletions.
+ */
+export function myCarrierPacketsChanges(resource: string): ChangeReads {
+  const { operation, paged, listIn, changeOf } = reads[resource]!;
+  return {
+    overlapMs: 15 * 60_000,
+    // The vendor's guide: "not more often than every 4 minutes".
+    leastIntervalMs: 240_000,
+
+    begin: (since, now) => ({
+      from: timeText(since ?? new Date(now.getTime() - firstLookBackMs)),
+      to: timeText(now),
+      page: 1,
+    }),
+
+    request: (target, position) =>
+      read(target, operation, {
+        fromDate: String(position.from),
+        toDate: String(position.to),
+        ...(paged && { pageNumber: String(position.page), pageSize: String(pageSize) }),
+      }),
+
+    parse(response, position): ChangePage {
+      const body = jsonIn(response.body);
+      const found = listIn(body);
+      const changes = found.map(changeOf).filter((one) => one !== undefined);
+      const at = timeOf(withZone(asObject(body)?.RequestDateTimeUtc)) ?? timeOf(withZone(position.to));
+      const next: Position | undefined =
+        paged && found.length >= pageSize ? { ...position, page: Number(position.page) + 1 } : undefined;
+      return { changes, next, at, isWhole: false };
+    },
+  };
+}
+
+const firstLookBackMs = 30 * 86_400_000;
+const pageSize = 250;
+
+interface Reads {
+  operation: string;
+  paged: boolean;
+  listIn(body: unknown): unknown[];
+  changeOf(value: unknown): Change | undefined;
+}
+
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
+const changedCarriers = {
+  operation: 'CarriersChanges',
+  paged: true,
+  listIn: (body: unknown) => listOf(asObject(body)?.CarrierList),
+};
+
+const reads: Readonly<Record<string, Reads>> = {
+  // What `GetCarrierData` says of a carrier is not in the list of changes: it says only which ones to read.
+  Carrier: {
+    ...changedCarriers,
+    changeOf(value) {
+      const externalId = carrierIn(value);
+      return externalId === undefined ? undefined : { kind: 'UPSERTED', externalId };
+    },
+  },
+  CarrierChange: {
+    ...changedCarriers,
+    changeOf: (value) => upserted(carrierIn(value), value, asObject(value)?.ChangeDateTime),
+  },
+  CompletedPacket: {
+    operation: 'CompletedPackets',
+    paged: false,
+    listIn: listOf,
+    changeOf: (value) => upserted(dotNumberIn(asObject(value)), value, asObject(value)?.CompletedDate),
+  },
+};
+
+/** The newest of each carrier is its record. */
+function upserted(externalId: string | undefined, value: unknown, updated: unknown): Change | undefined {
+  const payload = asObject(value);
+  if (!payload || externalId === undefined) return undefined;
+  return {
+    kind: 'UPSERTED',
+    externalId,
+    snapshot: { externalId, payload, updatedAt: timeOf(withZone(updated)) },
+  };
+}
+
+/** Here the number is wrapped: `CarrierDetails.dotNumber.Value`. */
+function carrierIn(value: unknown): string | undefined {
+  const details = asObject(asObject(value)?.CarrierDetails);
+  const wrapped = asObject(details?.dotNumber ?? details?.DotNumber);
+  return dotNumberIn(wrapped ? { DOTNumber: wrapped.Value ?? wrapped.value } : details);
+}
+
+const withZone = (time: unknown): unknown =>
+  typeof time === 'string' && !/(?:Z|[+-]\d\d:\d\d)$/.test(time) ? `${time}Z` : time;

@@ -45,6 +45,8 @@ export interface TestCore extends WholeCore {
   clock: ShiftedClock;
   /** Every statement since the last `statements.length = 0`, but begin and commit. */
   statements: string[];
+  /** The values of each. */
+  values: (readonly unknown[])[];
   logs(): string;
   /** Connects the account in the browser; the main company unless `fields` choose another. */
   connected(accountId: string, fields?: Record<string, string>, integrationId?: string): Promise<Connection>;
@@ -85,10 +87,14 @@ export async function openCore(
     shift: (ms) => void (shifted += ms),
   };
   const statements: string[] = [];
+  const values: (readonly unknown[])[] = [];
   let logged = '';
   const log = createLog('trace', { write: (line: string) => void (logged += line) });
   const database = await open({
-    onQuery: (sql) => void statements.push(sql),
+    onQuery: (sql, own) => {
+      statements.push(sql);
+      values.push(own);
+    },
     ...(settings.poolSize !== undefined && { poolSize: settings.poolSize }),
   });
   const sandbox = await startSandbox({ port: 0, clock });
@@ -134,6 +140,7 @@ export async function openCore(
     sandbox,
     clock,
     statements,
+    values,
     logs: () => logged,
     async authorizationUrl(accountId, more = {}) {
       const request = {

@@ -115,7 +115,7 @@ function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void
 /** PGlite begins and ends transactions without a statement of ours, `pg` with one: neither is reported. */
 function statementLog(onQuery: (sql: string, values: readonly unknown[]) => void): Logger {
   return ({ query }) => {
-    if (!/^(begin\b.*|commit|rollback|start transaction\b.*)$/s.test(query.sql))
+    if (!/^(begin\b|commit$|rollback$|start transaction\b|set local )/.test(query.sql))
       onQuery(query.sql, query.parameters);
   };
 }

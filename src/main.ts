@@ -19,6 +19,7 @@ import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
 import { tokenChannel } from './oauth/tokenRows.ts';
 import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
@@ -67,6 +68,11 @@ async function start(config: Config, log: Log): Promise<void> {
   );
   stops.push(stopClock);
   const notifications = openLine(database, clock, log);
+  for (const [id, count] of await findMissingMasterKeys(database.db, masterKeys))
+    log.error(
+      { masterKeyId: id, dataKeys: count },
+      'ENCRYPTION_KEYS lacks a key that is in use: the accounts it seals cannot be opened until it is back',
+    );
   const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
   const catalog = catalogOf(config, sandbox);
   const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };

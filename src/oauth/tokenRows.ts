@@ -79,15 +79,14 @@ export function createTokenRows(deps: {
       const found = new Map<string, StoredToken>();
       await Promise.all(
         [...Map.groupBy(refs, (ref) => ref.accountId)].map(async ([accountId, own]) => {
-          const [list, open] = await Promise.all([
-            forAccount(accountId)
-              .selectFrom('oauth_tokens')
-              .selectAll()
-              .where('account_id', '=', accountId)
-              .where('connection_id', 'in', [...new Set(own.map((ref) => ref.id))])
-              .execute(),
-            keys.opener(forAccount(accountId), accountId),
-          ]);
+          const list = await forAccount(accountId)
+            .selectFrom('oauth_tokens')
+            .selectAll()
+            .where('account_id', '=', accountId)
+            .where('connection_id', 'in', [...new Set(own.map((ref) => ref.id))])
+            .execute();
+          // After the rows: a value may have been sealed anew meanwhile, with a key that is new too.
+          const open = await keys.opener(forAccount(accountId), accountId);
           for (const row of list) found.set(keyOf(accountId, row.connection_id), { row, open });
         }),
       );

@@ -12,7 +12,7 @@ export interface LoggedRequest {
   /** Null while the request is under way, and for good when its answer was dropped. */
   status: number | null;
   durationMs: number | null;
-  /** Of token requests: `authorization_code`, `refresh_token`, or `other`. */
+  /** Of token requests: `authorization_code`, `password`, `refresh_token`, or `other`. */
   grantType?: string;
 }
 

@@ -22,7 +22,9 @@ import { createMetrics } from './metrics.ts';
 import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
 import { tokenChannel } from './oauth/tokenRows.ts';
+import type { ClientCredentials } from './oauth/protocol.ts';
 import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
+import type { Endpoints } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 
@@ -216,16 +218,24 @@ function openLimiter(
 
 /** An integration without credentials of its own is aimed at the sandbox, where there is one. */
 function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
+  const emulations: Record<string, Partial<Endpoints & ClientCredentials> | undefined> = {
+    quickbooks: sandbox?.quickbooks,
+    mycarrierpackets: sandbox && {
+      tokenUrl: sandbox.myCarrierPackets.tokenUrl,
+      apiUrl: sandbox.myCarrierPackets.apiUrl,
+    },
+  };
   return createCatalog(
     builtInProviders.map((provider) => {
       const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
-      const emulated = credentials || provider.id !== 'quickbooks' ? undefined : sandbox?.quickbooks;
+      const { clientId, clientSecret, ...emulated } = (!credentials && emulations[provider.id]) || {};
+      const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
       return {
         provider,
         endpoints: { ...provider.endpoints, ...emulated, ...endpoints },
         limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
         retry: { ...provider.retry, ...retry },
-        ...((credentials ?? emulated) && { credentials: credentials ?? emulated! }),
+        ...(own && { credentials: own }),
       };
     }),
   );

@@ -111,7 +111,9 @@ const obey = async (order: Order): Promise<Done> => {
   return { outcomes };
 };
 
+const tell = async (order: Order) => process.stdout.write(`${JSON.stringify(await obey(order))}\n`);
+
 createInterface({ input: process.stdin }).on('line', (text) => {
-  void obey(JSON.parse(text) as Order).then((done) => process.stdout.write(`${JSON.stringify(done)}\n`));
+  void tell(JSON.parse(text) as Order);
 });
 process.stdout.write('ready\n');

@@ -1,4 +1,4 @@
-import { fastify } from 'fastify';
+import { fastify, type FastifyInstance } from 'fastify';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { adminRoutes } from './admin.ts';
@@ -6,6 +6,8 @@ import { installFaults } from './faults.ts';
 import { escapeMarkup, page } from './pages.ts';
 import { mountQuickBooks, type QuickBooksSandbox } from './quickbooks/quickbooks.ts';
 import { requestLog, type RequestLog } from './requestLog.ts';
+import { slackAdmin } from './slack/admin.ts';
+import { mountSlack, type SlackSandbox } from './slack/slack.ts';
 import { openStateFile } from './stateFile.ts';
 
 export interface SandboxOptions {
@@ -31,6 +33,18 @@ export interface Sandbox {
     clientId: string;
     clientSecret: string;
   };
+  slack: {
+    authorizeUrl: string;
+    tokenUrl: string;
+    /** `apps.uninstall`: `auth.revoke` would end one token only. */
+    revokeUrl: string;
+    /** A method's name is appended to it. */
+    apiUrl: string;
+    clientId: string;
+    clientSecret: string;
+    /** Of what it sends to the app. */
+    signingSecret: string;
+  };
   /** Ends open requests too. */
   close(): Promise<void>;
 }
@@ -49,12 +63,16 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   let url = '';
   let requests: RequestLog | undefined;
   let quickbooks: QuickBooksSandbox | undefined;
+  let slack: SlackSandbox | undefined;
   const faults = installFaults(
     app,
     {
       clock,
       signal: closing.signal,
-      bodyFor: (status, request) => quickbooks?.bodyFor(status, request) ?? '',
+      bodyFor: (status, request) => {
+        const provider = request.url.startsWith('/slack') ? slack : quickbooks;
+        return provider?.bodyFor(status, request) ?? '';
+      },
     },
     () => requests!,
   );
@@ -69,10 +87,19 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     { prefix: '/quickbooks' },
   );
   const mounted = quickbooks!;
-  await app.register(async (scope) => adminRoutes(scope, { requests: logged, faults, quickbooks: mounted }), {
-    prefix: '/_admin',
-  });
-  app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(indexPage(mounted)));
+  await app.register(
+    async (scope) => {
+      slack = mountSlack(scope, { clock, state, requests: logged, log, signal: closing.signal });
+    },
+    { prefix: '/slack' },
+  );
+  const workspaces = slack!;
+  const others = { slack: (scope: FastifyInstance) => slackAdmin(scope, workspaces, clock) };
+  const steered = { requests: logged, faults, quickbooks: mounted, others };
+  await app.register(async (scope) => adminRoutes(scope, steered), { prefix: '/_admin' });
+  app.get('/', (_request, reply) =>
+    reply.type('text/html; charset=utf-8').send(indexPage(mounted, [workspaces.summary()])),
+  );
 
   await app.listen({ port: options.port, host });
   url = urlOf(host, app.server.address() as AddressInfo);
@@ -86,6 +113,15 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       clientId: mounted.clientId,
       clientSecret: mounted.clientSecret,
     },
+    slack: {
+      authorizeUrl: `${url}/slack/oauth/v2/authorize`,
+      tokenUrl: `${url}/slack/api/oauth.v2.access`,
+      revokeUrl: `${url}/slack/api/apps.uninstall`,
+      apiUrl: `${url}/slack/api`,
+      clientId: workspaces.clientId,
+      clientSecret: workspaces.clientSecret,
+      signingSecret: workspaces.signingSecret,
+    },
     async close() {
       closing.abort();
       await app.close();
@@ -98,7 +134,8 @@ function urlOf(host: string, { port }: AddressInfo): string {
   return `http://${anywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function indexPage(quickbooks: QuickBooksSandbox): string {
+/** `summaries`: markup of the other providers. */
+function indexPage(quickbooks: QuickBooksSandbox, summaries: readonly string[]): string {
   const rows = quickbooks.companies().map(({ realmId, name }) => {
     const counts = ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'].map((kind) => {
       const count = quickbooks.findCompany(realmId)?.list(kind).length ?? 0;
@@ -115,6 +152,7 @@ function indexPage(quickbooks: QuickBooksSandbox): string {
     <p>Emulated providers with made-up data, for development and tests. They misbehave on request.</p>
     <h2>QuickBooks Online, below <code>/quickbooks</code></h2><table>${rows.join('')}</table>
     <p><a href="/quickbooks/.well-known/openid_sandbox_configuration">Discovery document</a></p>
+    ${summaries.join('')}
     <h2>Steering</h2><ul>${links.join('')}</ul>`,
   );
 }

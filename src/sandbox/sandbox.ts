@@ -8,6 +8,8 @@ import { mountMyCarrierPackets, type MyCarrierPacketsSandbox } from './myCarrier
 import { escapeMarkup, page } from './pages.ts';
 import { mountQuickBooks, type QuickBooksSandbox } from './quickbooks/quickbooks.ts';
 import { requestLog, type RequestLog } from './requestLog.ts';
+import { slackAdmin } from './slack/admin.ts';
+import { mountSlack, type SlackSandbox } from './slack/slack.ts';
 import { openStateFile } from './stateFile.ts';
 
 export interface SandboxOptions {
@@ -36,6 +38,18 @@ export interface Sandbox {
     clientId: string;
     clientSecret: string;
   };
+  slack: {
+    authorizeUrl: string;
+    tokenUrl: string;
+    /** `apps.uninstall`: `auth.revoke` would end one token only. */
+    revokeUrl: string;
+    /** A method's name is appended to it. */
+    apiUrl: string;
+    clientId: string;
+    clientSecret: string;
+    /** Of what it sends to the app. */
+    signingSecret: string;
+  };
   myCarrierPackets: {
     tokenUrl: string;
     apiUrl: string;
@@ -62,6 +76,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   let url = '';
   let requests: RequestLog | undefined;
   let quickbooks: QuickBooksSandbox | undefined;
+  let slack: SlackSandbox | undefined;
   let myCarrierPackets: MyCarrierPacketsSandbox | undefined;
   const faults = installFaults(
     app,
@@ -69,7 +84,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       clock,
       signal: closing.signal,
       bodyFor: (status, request) => {
-        const provider = request.url.startsWith('/mycarrierpackets') ? myCarrierPackets : quickbooks;
+        const { url: path } = request;
+        const provider = path.startsWith('/slack')
+          ? slack
+          : path.startsWith('/mycarrierpackets')
+            ? myCarrierPackets
+            : quickbooks;
         return provider?.bodyFor(status, request) ?? '';
       },
     },
@@ -88,6 +108,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const mounted = quickbooks!;
   await app.register(
     async (scope) => {
+      slack = mountSlack(scope, { clock, state, requests: logged, log, signal: closing.signal });
+    },
+    { prefix: '/slack' },
+  );
+  await app.register(
+    async (scope) => {
       const common = { clock, state, requests: logged, log };
       myCarrierPackets = mountMyCarrierPackets(scope, {
         ...common,
@@ -97,12 +123,18 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     },
     { prefix: '/mycarrierpackets' },
   );
+  const workspaces = slack!;
   const carriers = myCarrierPackets!;
-  const others = { mycarrierpackets: (scope: FastifyInstance) => myCarrierPacketsAdmin(scope, carriers) };
+  const others = {
+    slack: (scope: FastifyInstance) => slackAdmin(scope, workspaces, clock),
+    mycarrierpackets: (scope: FastifyInstance) => myCarrierPacketsAdmin(scope, carriers),
+  };
   const steered = { requests: logged, faults, quickbooks: mounted, others };
   await app.register(async (scope) => adminRoutes(scope, steered), { prefix: '/_admin' });
   app.get('/', (_request, reply) =>
-    reply.type('text/html; charset=utf-8').send(indexPage(mounted, [carriers.summary()])),
+    reply
+      .type('text/html; charset=utf-8')
+      .send(indexPage(mounted, [workspaces.summary(), carriers.summary()])),
   );
 
   await app.listen({ port: options.port, host });
@@ -116,6 +148,15 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       apiUrl: baseUrl(),
       clientId: mounted.clientId,
       clientSecret: mounted.clientSecret,
+    },
+    slack: {
+      authorizeUrl: `${url}/slack/oauth/v2/authorize`,
+      tokenUrl: `${url}/slack/api/oauth.v2.access`,
+      revokeUrl: `${url}/slack/api/apps.uninstall`,
+      apiUrl: `${url}/slack/api`,
+      clientId: workspaces.clientId,
+      clientSecret: workspaces.clientSecret,
+      signingSecret: workspaces.signingSecret,
     },
     myCarrierPackets: {
       tokenUrl: `${url}/mycarrierpackets/token`,

@@ -220,6 +220,7 @@ function openLimiter(
 function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
   const emulations: Record<string, Partial<Endpoints & ClientCredentials> | undefined> = {
     quickbooks: sandbox?.quickbooks,
+    slack: sandbox?.slack,
     mycarrierpackets: sandbox && {
       tokenUrl: sandbox.myCarrierPackets.tokenUrl,
       apiUrl: sandbox.myCarrierPackets.apiUrl,

@@ -21,7 +21,9 @@ import { createLog } from '../../src/log.ts';
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { revocationQueues } from '../../src/oauth/revocations.ts';
 import { createCatalog, type ConfiguredProvider } from '../../src/providers/catalog.ts';
+import { myCarrierPackets } from '../../src/providers/myCarrierPackets.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
+import { slack } from '../../src/providers/slack.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { consent } from './browser.ts';
 import type { OpenTestDatabase } from './databases.ts';
@@ -65,6 +67,13 @@ export interface TestCore extends WholeCore {
 export const returnTo = 'https://app.example.com/settings';
 const scopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
 export const identityOf = (accountId: string): Identity => ({ accountId, userId: 'user-1', scopes });
+
+const plenty = [{ name: 'second', limit: 1_000, windowMs: 1_000 }];
+
+function aimed<T extends object>(emulated: T & { clientId?: string; clientSecret?: string }) {
+  const { clientId = '', clientSecret = '', ...endpoints } = emulated;
+  return { endpoints, credentials: { clientId, clientSecret } };
+}
 
 export async function openCore(
   open: OpenTestDatabase,
@@ -118,8 +127,14 @@ export async function openCore(
         provider: { ...quickbooks, id },
         endpoints,
         credentials: { clientId, clientSecret },
-        limits: [{ name: 'second', limit: 1_000, windowMs: 1_000 }],
+        limits: plenty,
       })),
+      { provider: slack, ...aimed(sandbox.slack), limits: plenty },
+      {
+        provider: myCarrierPackets,
+        endpoints: { ...myCarrierPackets.endpoints, ...aimed(sandbox.myCarrierPackets).endpoints },
+        limits: plenty,
+      },
       ...(settings.others ?? []),
     ]),
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
@@ -157,7 +172,7 @@ export async function openCore(
       core.connections.completeAuthorization(integrationId, new URL(location).searchParams),
     async connected(accountId, fields = {}, integrationId = 'quickbooks') {
       const url = await test.authorizationUrl(accountId, { integrationId });
-      const { connectionId, problem } = await test.callback(await consent(url, fields), integrationId);
+      const { connectionId, problem } = await test.callback(await consent(url, fields, /connect|allow/i), integrationId);
       if (problem || connectionId === null) throw new Error(`not connected: ${JSON.stringify(problem)}`);
       return (await core.connections.find(accountId, [connectionId])).get(connectionId)!;
     },

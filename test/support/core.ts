@@ -112,6 +112,7 @@ export async function openCore(
     requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
     retry: { baseMs: 10, capMs: 50, attempts: 3 },
     queue: { perBucket: 1_000, total: 10_000 },
+    onFinished: (report) => log.info(report, 'provider call'),
   });
   const jobs = await openJobs(database, {
     queues: revocationQueues,
@@ -172,7 +173,10 @@ export async function openCore(
       core.connections.completeAuthorization(integrationId, new URL(location).searchParams),
     async connected(accountId, fields = {}, integrationId = 'quickbooks') {
       const url = await test.authorizationUrl(accountId, { integrationId });
-      const { connectionId, problem } = await test.callback(await consent(url, fields, /connect|allow/i), integrationId);
+      const { connectionId, problem } = await test.callback(
+        await consent(url, fields, /connect|allow/i),
+        integrationId,
+      );
       if (problem || connectionId === null) throw new Error(`not connected: ${JSON.stringify(problem)}`);
       return (await core.connections.find(accountId, [connectionId])).get(connectionId)!;
     },

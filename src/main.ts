@@ -21,7 +21,7 @@ import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
-import { tokenChannel } from './oauth/tokenRows.ts';
+import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
 import type { ClientCredentials } from './oauth/protocol.ts';
 import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
 import type { Endpoints } from './providers/provider.ts';
@@ -70,6 +70,8 @@ async function start(config: Config, log: Log): Promise<void> {
   );
   stops.push(stopClock);
   const notifications = openLine(database, clock, log);
+  // The lock on its directory proves that the process before is gone.
+  if (database.kind === 'embedded') await endAllLeases(database.db);
   for (const [id, count] of await findMissingMasterKeys(database.db, masterKeys))
     log.error(
       { masterKeyId: id, dataKeys: count },
@@ -233,7 +235,12 @@ function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
       const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
       return {
         provider,
-        endpoints: { ...provider.endpoints, ...emulated, ...endpoints },
+        endpoints: {
+          ...provider.endpoints,
+          ...emulated,
+          ...(endpoints.apiUrl !== undefined && provider.endpointsAt?.(endpoints.apiUrl)),
+          ...endpoints,
+        },
         limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
         retry: { ...provider.retry, ...retry },
         ...(own && { credentials: own }),

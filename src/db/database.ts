@@ -1,8 +1,9 @@
 import type { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect, PostgresDriver, sql, type Dialect, type Logger } from 'kysely';
+import { Kysely, PGliteDialect, sql, type Dialect, type Logger } from 'kysely';
+import { openForAccount } from './accountDialect.ts';
 import { openEmbedded } from './embedded.ts';
 import { openPool, PoolDialect } from './postgres.ts';
-import { openForAccount, raiseWall } from './secondWall.ts';
+import { raiseWall } from './secondWall.ts';
 import type { Tables } from './tables.ts';
 
 /**
@@ -67,9 +68,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     };
     const dialect = new PoolDialect({ pool });
     const whole = common(dialect, log, end);
-    const driver = new PostgresDriver({ pool });
-    await driver.init();
-    const forAccount = openForAccount(dialect, driver, log);
+    const forAccount = openForAccount(dialect, pool, log);
     let raised = false;
     return {
       ...{ kind: 'postgres', databaseUrl, ...whole },

@@ -1,149 +1,55 @@
-import {
-  CompiledQuery,
-  Kysely,
-  PostgresDriver,
-  sql,
-  type DatabaseConnection,
-  type Dialect,
-  type Driver,
-  type KyselyConfig,
-  type QueryResult,
-  type TransactionSettings,
-} from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import pg from 'pg';
 import type { Tables } from './tables.ts';
 
 /**
  * The second wall between accounts, on PostgreSQL: statements for one account run as a role that row-level security
  * holds to that account, within a transaction that says which. Both are set for that transaction only: a client of the
- * pool, or of a PgBouncer in transaction mode, takes nothing of it to the next one.
+ * pool, or of a PgBouncer in transaction mode, takes nothing of it to the next one. Here is the role and what it may
+ * do; `accountDialect.ts` runs the statements.
  */
-const role = 'integrations_tenant';
+export const tenantRole = 'integrations_tenant';
 
 /** What an administrator has to run where our own user may not: once for the server, whatever the databases. */
 export const cureOfNoWall = (user: string): string =>
-  `create role ${role} nologin nobypassrls; grant ${role} to ${pg.escapeIdentifier(user)};`;
-
-/** One Kysely for an account: cheap, for all of them share the pool. A single statement costs two more round trips. */
-export function openForAccount(
-  dialect: Dialect,
-  driver: PostgresDriver,
-  config: Omit<KyselyConfig, 'dialect'>,
-): (accountId: string) => Kysely<Tables> {
-  return (accountId) => {
-    const begin = `begin; set local role ${role}; set local integrations.account_id = ${pg.escapeLiteral(accountId)}`;
-    const own: Dialect = {
-      createAdapter: () => dialect.createAdapter(),
-      createQueryCompiler: () => dialect.createQueryCompiler(),
-      createIntrospector: (db) => dialect.createIntrospector(db),
-      createDriver: () => accountDriver(driver, begin),
-    };
-    return new Kysely<Tables>({ ...config, dialect: own });
-  };
-}
-
-/** Text without parameters goes as a simple query, which may hold several statements. */
-const simple = (text: string) => CompiledQuery.raw(text);
-
-type Inner = Parameters<PostgresDriver['releaseConnection']>[0];
-
-class AccountConnection implements DatabaseConnection {
-  readonly inner: Inner;
-  readonly #driver: PostgresDriver;
-  readonly #begin: string;
-  inTransaction = false;
-
-  constructor(driver: PostgresDriver, inner: Inner, begin: string) {
-    this.#driver = driver;
-    this.inner = inner;
-    this.#begin = begin;
-  }
-
-  async begin(): Promise<void> {
-    try {
-      await this.inner.executeQuery(simple(this.#begin));
-    } catch (error) {
-      // It may have begun before it failed; a client that cannot even roll back is not given to the next one.
-      await this.#driver.rollbackTransaction(this.inner).catch(() => undefined);
-      throw error;
-    }
-    this.inTransaction = true;
-  }
-
-  async end(end: (inner: Inner) => Promise<void>): Promise<void> {
-    this.inTransaction = false;
-    await end(this.inner);
-  }
-
-  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    if (this.inTransaction) return this.inner.executeQuery<R>(query);
-    await this.begin();
-    this.inTransaction = false;
-    // Sent behind each other. Where the statement fails, a commit rolls back.
-    const [result, ended] = await Promise.allSettled([
-      this.inner.executeQuery<R>(query),
-      this.inner.executeQuery(simple('commit')),
-    ]);
-    if (result.status === 'rejected') throw result.reason;
-    if (ended.status === 'rejected') throw ended.reason;
-    return result.value;
-  }
-
-  // oxlint-disable-next-line require-yield -- nothing of ours streams
-  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    await Promise.reject(new Error('Statements for one account are not streamed.'));
-  }
-}
-
-function accountDriver(driver: PostgresDriver, begin: string): Driver {
-  const of = (connection: DatabaseConnection) => connection as AccountConnection;
-  return {
-    init: () => Promise.resolve(),
-    acquireConnection: async (options) =>
-      new AccountConnection(driver, (await driver.acquireConnection(options)) as Inner, begin),
-    beginTransaction: (connection, settings: TransactionSettings) => {
-      if (settings.isolationLevel || settings.accessMode)
-        throw new Error('Transactions for one account have no settings of their own.');
-      return of(connection).begin();
-    },
-    commitTransaction: (connection) => of(connection).end((inner) => driver.commitTransaction(inner)),
-    rollbackTransaction: (connection) => of(connection).end((inner) => driver.rollbackTransaction(inner)),
-    releaseConnection: (connection) => driver.releaseConnection(of(connection).inner),
-    // The pool is another's to end.
-    destroy: () => Promise.resolve(),
-  };
-}
+  `create role ${tenantRole} nologin nobypassrls; grant ${tenantRole} to ${pg.escapeIdentifier(user)};`;
 
 /**
- * Makes the role where it is missing, lets it at the tables, and tells whether it can be used. False where our user
+ * Makes the role where it is missing, lets it at the tables, and tells whether the wall stands. False where our user
  * may not do that: everything then works without the second wall. Repeats nothing that is done; any number of processes
  * may call it at once.
  */
 export async function raiseWall(db: Kysely<Tables>): Promise<boolean> {
+  if (await wallStands(db)) return true;
   try {
-    if (!(await isReady(db))) {
-      await sql.raw(makeRole).execute(db);
-      await sql.raw(grantTables).execute(db);
-    }
-    return await isReady(db);
+    await sql.raw(makeRoleAndGrant).execute(db);
   } catch (error) {
-    // Another database of the server may be making the same role at this moment.
     if (isRefusal(error)) return false;
     throw error;
   }
+  return wallStands(db);
 }
 
-async function isReady(db: Kysely<Tables>): Promise<boolean> {
-  const { rows } = await sql<{ ready: boolean }>`
-    select coalesce(bool_and(has_table_privilege(r.oid, c.oid, 'select, insert, update, delete')), false) as ready
-    from pg_roles r, pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where r.rolname = ${role} and c.relkind in ('r', 'p')
-      and (n.nspname = 'pgboss' or n.nspname = current_schema() and exists (
-        select from pg_attribute a where a.attrelid = c.oid and a.attname = 'account_id'))`.execute(db);
-  if (!rows[0]?.ready) return false;
+/**
+ * Whether our user may become the role, the role may use all that it needs, and the policies hold it. They would not
+ * hold an owner of the tables, nor a role that somebody made with BYPASSRLS. Looks only.
+ */
+export async function wallStands(db: Kysely<Tables>): Promise<boolean> {
+  const { rows } = await sql<{ granted: boolean }>`
+    select bool_and(has_schema_privilege(r.oid, t.relnamespace, 'usage')
+      and has_table_privilege(r.oid, t.oid, 'select') and has_table_privilege(r.oid, t.oid, 'insert')
+      and has_table_privilege(r.oid, t.oid, 'update') and has_table_privilege(r.oid, t.oid, 'delete')) as granted
+    from pg_roles r, (${sql.raw(openTables)}) t where r.rolname = ${tenantRole}`.execute(db);
+  if (!rows[0]?.granted) return false;
   try {
-    await db.transaction().execute((trx) => sql.raw(`set local role ${role}`).execute(trx));
-    return true;
+    return await db.transaction().execute(async (trx) => {
+      await sql.raw(`set local role ${tenantRole}`).execute(trx);
+      const held = await sql<{ all: boolean }>`
+        select bool_and(row_security_active(oid)) as all from (${sql.raw(tablesWithAccounts)}) t`.execute(
+        trx,
+      );
+      return held.rows[0]?.all === true;
+    });
   } catch (error) {
     if (isRefusal(error)) return false;
     throw error;
@@ -154,38 +60,51 @@ async function isReady(db: Kysely<Tables>): Promise<boolean> {
 const isRefusal = (error: unknown) =>
   ['42501', '42704', '0LP01'].includes((error as { code?: string }).code ?? '');
 
-/** Roles belong to the server, not to the database: two databases may make it at once. */
-const makeRole = `do $do$
+const tablesWithAccounts = `select c.oid, c.relnamespace from pg_class c
+  where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and exists (
+    select from pg_attribute a where a.attrelid = c.oid and a.attname = 'account_id')`;
+
+/** What has an account, and the job queue, to which transactions of an account send. Nothing else. */
+const openTables = `${tablesWithAccounts}
+  union all select c.oid, c.relnamespace from pg_class c
+  where c.relkind in ('r', 'p') and c.relnamespace = to_regnamespace('pgboss')`;
+
+/** Of our choice, like `lockId` of the migrations. */
+const lockId = 7_205_759_403_792_795n;
+
+/**
+ * Processes on one database take turns. Those on other databases of the server do not, and roles belong to all of
+ * them: two may make it or grant it at once, and a grant may meet a migration. Who loses tries again. From PostgreSQL
+ * 16 on, who makes a role is a member of it but may not become it: that takes a grant of its own.
+ */
+const makeRoleAndGrant = `do $do$
+declare
+  separate boolean := current_setting('server_version_num')::int >= 160000;
+  s regnamespace;
+  t regclass;
 begin
+  perform pg_advisory_xact_lock(${lockId});
   for attempt in 1..20 loop
     begin
-      if not exists (select from pg_roles where rolname = '${role}') then
-        create role ${role} nologin nobypassrls;
+      if not exists (select from pg_roles where rolname = '${tenantRole}') then
+        create role ${tenantRole} nologin nobypassrls;
       end if;
-      if not pg_has_role(current_user, '${role}', 'member') then
-        execute format('grant ${role} to %I', current_user);
+      if not pg_has_role(current_user, '${tenantRole}', case when separate then 'set' else 'member' end) then
+        execute format('grant ${tenantRole} to %I', current_user) || case when separate then ' with set true' else '' end;
+      end if;
+      for s in select distinct relnamespace from (${openTables}) o loop
+        execute format('grant usage on schema %s to ${tenantRole}', s);
+      end loop;
+      for t in select oid from (${openTables}) o loop
+        execute format('grant select, insert, update, delete on %s to ${tenantRole}', t);
+      end loop;
+      if to_regnamespace('pgboss') is not null then
+        grant usage on all sequences in schema pgboss to ${tenantRole};
       end if;
       return;
-    exception when duplicate_object or unique_violation or internal_error then
+    exception when duplicate_object or unique_violation or internal_error or deadlock_detected then
+      if attempt = 20 then raise; end if;
       perform pg_sleep(0.05);
     end;
   end loop;
-end $do$`;
-
-/** What has an account, and the job queue, to which transactions of an account send. Nothing else. */
-const grantTables = `do $do$
-declare t regclass;
-begin
-  for t in
-    select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p') and (n.nspname = 'pgboss' or n.nspname = current_schema() and exists (
-      select from pg_attribute a where a.attrelid = c.oid and a.attname = 'account_id'))
-  loop
-    execute format('grant select, insert, update, delete on %s to ${role}', t);
-  end loop;
-  execute format('grant usage on schema %I to ${role}', current_schema());
-  if exists (select from pg_namespace where nspname = 'pgboss') then
-    grant usage on schema pgboss to ${role};
-    grant usage on all sequences in schema pgboss to ${role};
-  end if;
 end $do$`;

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { sql, type Kysely } from 'kysely';
-import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import { openJobs, untilDone } from '../../src/db/jobs.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { cureOfNoWall, wallStands } from '../../src/db/secondWall.ts';
 import type { Tables } from '../../src/db/tables.ts';
 import { emptyPostgresUrl, postgresDatabase } from '../support/databases.ts';
 
@@ -111,6 +111,22 @@ describe('the second wall', () => {
     );
   });
 
+  it('shows nothing where no account was named, nor where one was named before', async () => {
+    for (const accountId of ['a', '']) await fill(database.db, accountId);
+    const all = await tables();
+    const nameless = (account: string | null) =>
+      database.db.transaction().execute(async (trx) => {
+        await sql`set local role integrations_tenant`.execute(trx);
+        const { rows } = await sql<{ account: string | null }>`
+          select current_setting('integrations.account_id', true) as account`.execute(trx);
+        expect(rows).toEqual([{ account }]);
+        for (const table of all) expect(await seen(trx, table)).toEqual([]);
+      });
+    await Promise.all([nameless(null), nameless(null)]);
+    await Promise.all([1, 2].map(() => seen(database.forAccount('a'), 'connections')));
+    await nameless('');
+  });
+
   it('is at nothing that has no account', async () => {
     for (const table of ['rate_budgets', 'kysely_migration'])
       await expect(sql`select * from ${sql.table(table)}`.execute(database.forAccount('a'))).rejects.toThrow(
@@ -188,37 +204,93 @@ describe('the second wall', () => {
   });
 });
 
-describe('a login role that may not make roles', () => {
-  it('works without the second wall, until an administrator has made its role', async () => {
-    const { url, drop } = await emptyPostgresUrl();
-    const admin = new pg.Client({ connectionString: url });
-    await admin.connect();
-    const login = `login_${randomUUID().replaceAll('-', '')}`;
-    await admin.query(`create role ${login} login password 'x' nocreaterole nosuperuser`);
-    await admin.query(`grant all on database ${new URL(url).pathname.slice(1)} to ${login}`);
-    await admin.query(`grant all on schema public to ${login}`);
+describe('the role behind the wall', () => {
+  let admin: Database;
+  let url: string;
+  let drop: () => Promise<void>;
+  const login = `login_${randomUUID().replaceAll('-', '')}`;
+  beforeEach(async () => {
+    ({ url, drop } = await emptyPostgresUrl());
+    admin = await openDatabase({ databaseUrl: url, dataDir: '', poolSize: 1 });
+    await run(`create role ${login} login password 'x' nocreaterole nosuperuser`);
+    await run(`grant create on database ${new URL(url).pathname.slice(1)} to ${login}`);
+    await run(`grant all on schema public to ${login}`);
+  });
+  afterEach(async () => {
+    await run(`drop owned by ${login} cascade`);
+    await run(`revoke integrations_tenant from ${login}`);
+    await run(`drop role ${login}`);
+    await admin.close();
+    await drop();
+  });
+
+  const run = (statement: string) => sql.raw(statement).execute(admin.db);
+  const open = async (user?: string) => {
     const own = new URL(url);
-    own.username = login;
-    own.password = 'x';
-    const database = await openDatabase({ databaseUrl: own.href, dataDir: '', poolSize: 2 });
+    if (user !== undefined) Object.assign(own, { username: user, password: 'x' });
+    return openDatabase({ databaseUrl: own.href, dataDir: '', poolSize: 1 });
+  };
+  const seenAccounts = async (db: Kysely<Tables>) =>
+    (await db.selectFrom('connections').select('account_id').execute()).map((row) => row.account_id);
+
+  it('is done without where the login role may not use it, until an administrator has made that so', async () => {
+    const database = await open(login);
     try {
       await migrate(database);
       expect(await database.raiseWall()).toBe(false);
       await fill(database.forAccount('a'), 'a');
       expect(await seenAccounts(database.forAccount('b'))).toEqual(['a']);
-      await admin.query(`grant integrations_tenant to ${login}`);
+      // The second half of the cure: another database of this server has seen to the first.
+      expect(cureOfNoWall(login)).toContain(`grant integrations_tenant to "${login}";`);
+      await run(`grant integrations_tenant to "${login}";`);
       expect(await database.raiseWall()).toBe(true);
       expect(await seenAccounts(database.forAccount('b'))).toEqual([]);
       expect(await seenAccounts(database.forAccount('a'))).toEqual(['a']);
     } finally {
       await database.close();
-      await admin.query(`drop owned by ${login} cascade`);
-      await admin.query(`drop role ${login}`);
-      await admin.end();
-      await drop();
     }
   });
 
-  const seenAccounts = async (db: Kysely<Tables>) =>
-    (await db.selectFrom('connections').select('account_id').execute()).map((row) => row.account_id);
+  it('is taken by a login role that made it, whom PostgreSQL 16 and newer let administer it only', async () => {
+    const database = await open(login);
+    try {
+      await migrate(database);
+      // As `create role` leaves it.
+      await run(`grant integrations_tenant to ${login} with admin true, inherit false, set false`);
+      expect(await database.raiseWall()).toBe(true);
+      await fill(database.db, 'a');
+      expect(await seenAccounts(database.forAccount('b'))).toEqual([]);
+    } finally {
+      await run(`revoke integrations_tenant from ${login} cascade`);
+      await database.close();
+    }
+  });
+
+  it('is let at the tables once, by any number of processes at one time', async () => {
+    await migrate(admin);
+    const processes = await Promise.all(Array.from({ length: 12 }, () => open()));
+    try {
+      const raised = await Promise.all(processes.map((database) => database.raiseWall()));
+      expect(raised).toEqual(Array(12).fill(true));
+    } finally {
+      await Promise.all(processes.map((database) => database.close()));
+    }
+  });
+
+  it('is not relied on where the policies do not hold it, or a right is missing', async () => {
+    await migrate(admin);
+    expect(await admin.raiseWall()).toBe(true);
+    await run('alter table sync_events disable row level security');
+    expect(await wallStands(admin.db)).toBe(false);
+    await run('alter table sync_events enable row level security');
+    expect(await wallStands(admin.db)).toBe(true);
+    await run('alter table connections owner to integrations_tenant');
+    expect(await wallStands(admin.db)).toBe(false);
+    await run('alter table connections owner to current_user');
+    await run('grant all on connections to integrations_tenant');
+    expect(await wallStands(admin.db)).toBe(true);
+    await run('revoke delete on oauth_tokens from integrations_tenant');
+    expect(await wallStands(admin.db)).toBe(false);
+    expect(await admin.raiseWall()).toBe(true);
+  });
 });

@@ -65,7 +65,7 @@ describe('eight processes with one token', () => {
     url.host = `127.0.0.1:${proxy.port}`;
     const many = await processes.startMany(3, { databaseUrl: url.href });
     await processes.expire();
-    await processes.slow(1_000);
+    await processes.slow(5_000);
     const done = Promise.all(many.map((child) => processes.calls(child, 5)));
     await expect.poll(async () => (await processes.row()).attempt_at).not.toBeNull();
     proxy.cut();

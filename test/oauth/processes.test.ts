@@ -114,11 +114,11 @@ describe('tokens that processes share', () => {
     url.host = `127.0.0.1:${proxy.port}`;
     const child = await processes.start({ databaseUrl: url.href });
     await processes.expire();
-    await processes.slow(1_000);
+    await processes.slow(3_000);
     const done = processes.calls(child, 5);
     await expect.poll(async () => (await processes.row()).attempt_at).not.toBeNull();
     proxy.cut();
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
     expect((await processes.row()).version).toBe(1);
     proxy.restore();
     expect(await done).toEqual({ outcomes: { ok: 5 } });

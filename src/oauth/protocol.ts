@@ -1,4 +1,5 @@
 import type { Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
+import { valueAt } from '../calls/valueAt.ts';
 import type { ProblemCode } from '../errors.ts';
 import type { Endpoints, LifetimeUnit, OAuthFacts } from '../providers/provider.ts';
 
@@ -331,18 +332,6 @@ function scopesIn(scope: unknown, { scopeSeparator }: OAuthFacts): string[] | un
   const scopes = [...new Set(list.filter((item) => item !== ''))];
   return scopes.length > 0 ? scopes : undefined;
 }
-
-/** `path`: names of members, or places in lists, with dots between. */
-const valueAt = (answer: object, path: string): unknown =>
-  path
-    .split('.')
-    .reduce<unknown>(
-      (at, name) =>
-        typeof at === 'object' && at !== null && Object.hasOwn(at, name)
-          ? (at as Record<string, unknown>)[name]
-          : undefined,
-      answer,
-    );
 
 /** Of a form that is safe to show and to store. */
 function firstIdIn(answer: Record<string, unknown>, paths: readonly string[]): string | null {

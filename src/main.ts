@@ -12,7 +12,7 @@ import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
 import { isMigrated, migrate } from './db/migrate.ts';
 import { openNotifications, type Notifications } from './db/notifications.ts';
-import { cureOfNoWall } from './db/secondWall.ts';
+import { cureOfNoWall, currentUser } from './db/secondWall.ts';
 import { openDatabaseClock } from './db/databaseClock.ts';
 import { ConfigurationError } from './errors.ts';
 import { createResolveIdentity } from './identity.ts';
@@ -173,7 +173,7 @@ async function openMigrated(config: Config, log: Log): Promise<Database> {
   await migrate(database, (name) => log.info({ migration: name }, 'migrated'));
   if (!(await database.raiseWall()) && database.kind === 'postgres')
     log.warn(
-      { cure: cureOfNoWall(new URL(database.databaseUrl).username) },
+      { cure: cureOfNoWall(await currentUser(database.db)) },
       'row-level security is off: this database user may not use its role',
     );
   return database;

@@ -14,6 +14,12 @@ export const tenantRole = 'integrations_tenant';
 export const cureOfNoWall = (user: string): string =>
   `create role ${tenantRole} nologin nobypassrls; grant ${tenantRole} to ${pg.escapeIdentifier(user)};`;
 
+/** Who we are to the server. */
+export async function currentUser(db: Kysely<Tables>): Promise<string> {
+  const { rows } = await sql<{ user: string }>`select current_user::text as user`.execute(db);
+  return rows[0]!.user;
+}
+
 /**
  * Makes the role where it is missing, lets it at the tables, and tells whether the wall stands. False where our user
  * may not do that: everything then works without the second wall. Repeats nothing that is done; any number of processes
@@ -90,7 +96,8 @@ begin
         create role ${tenantRole} nologin nobypassrls;
       end if;
       if not pg_has_role(current_user, '${tenantRole}', case when separate then 'set' else 'member' end) then
-        execute format('grant ${tenantRole} to %I', current_user) || case when separate then ' with set true' else '' end;
+        execute format('grant ${tenantRole} to %I', current_user)
+          || case when separate then ' with set true' else '' end;
       end if;
       for s in select distinct relnamespace from (${openTables}) o loop
         execute format('grant usage on schema %s to ${tenantRole}', s);

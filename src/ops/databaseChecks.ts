@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
-import { cureOfNoWall } from '../db/secondWall.ts';
+import { cureOfNoWall, currentUser, wallStands } from '../db/secondWall.ts';
 import { ConfigurationError } from '../errors.ts';
 import type { MasterKeys } from '../oauth/encryption.ts';
 import { counted } from './command.ts';
@@ -94,12 +94,9 @@ async function checkSchema({ db }: Database): Promise<Finding> {
 
 /** Looks only: the start raises the wall where it may. */
 async function checkWall({ db }: Database): Promise<Finding> {
-  const { rows } = await sql<{ user: string; stands: boolean }>`
-    select current_user::text as user, exists (
-      select from pg_roles where rolname = 'integrations_tenant' and pg_has_role(current_user, oid, 'member')
-    ) as stands`.execute(db);
-  const { user, stands } = rows[0]!;
-  if (stands) return ok('second wall', 'row-level security holds each statement of an account to its rows');
+  if (await wallStands(db))
+    return ok('second wall', 'row-level security holds each statement of an account to its rows');
+  const user = await currentUser(db);
   return warn(
     'second wall',
     `row-level security is off: ${user} may not use its role`,

@@ -1,4 +1,5 @@
 import { migrate } from '../db/migrate.ts';
+import { cureOfNoWall, currentUser } from '../db/secondWall.ts';
 import type { Command } from './command.ts';
 
 export const migrateVerb: Command = {
@@ -10,9 +11,13 @@ export const migrateVerb: Command = {
   async run({ open, print }) {
     const database = await open();
     const { applied } = await migrate(database);
-    await database.raiseWall();
+    const raised = await database.raiseWall();
     for (const name of applied) await print(`applied ${name}`);
     await print('The database is up to date.');
+    if (!raised && database.kind === 'postgres')
+      await print(
+        `Row-level security is off until an administrator runs: ${cureOfNoWall(await currentUser(database.db))}`,
+      );
     return 0;
   },
 };

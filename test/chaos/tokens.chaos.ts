@@ -67,7 +67,7 @@ describe('eight processes with one token', () => {
     await processes.expire();
     await processes.slow(5_000);
     const done = Promise.all(many.map((child) => processes.calls(child, 5)));
-    await expect.poll(async () => (await processes.row()).attempt_at).not.toBeNull();
+    await expect.poll(async () => (await processes.row()).attempt_at, { timeout: 10_000 }).not.toBeNull();
     proxy.cut();
     await new Promise((resolve) => setTimeout(resolve, 30_000));
     proxy.restore();

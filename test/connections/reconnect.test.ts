@@ -48,7 +48,7 @@ describe.each(databaseKinds)('disconnecting and connecting again, %s', (_kind, o
       ...{ count: 1, delayMs: 1_500, match: { pathContains: '/tokens/revoke' } },
     });
     const ended = disconnect();
-    await expect.poll(async () => (await revocations())[0]?.sending_until).toBeTruthy();
+    await expect.poll(async () => (await revocations())[0]?.sending_until, { timeout: 5_000 }).toBeTruthy();
     const again = await product.connected('acme');
     expect(await ended).toMatchObject({ revocation: 'REVOKED' });
     expect(await worksFor(again.id)).toBe(true);

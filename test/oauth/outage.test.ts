@@ -3,7 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { refreshDueAt } from '../../src/oauth/protocol.ts';
 import { mainRealmId } from '../support/sandbox.ts';
 import { identityOf, openCore, type TestCore } from '../support/core.ts';
-import { databaseKinds } from '../support/databases.ts';
+import { slack } from '../../src/providers/slack.ts';
+import { databaseKinds, postgresDatabase } from '../support/databases.ts';
+import { answeringServer } from '../support/httpServer.ts';
 
 const minute = 60_000;
 
@@ -101,6 +103,67 @@ describe.each(databaseKinds)('connections whose token endpoint is in trouble, %s
     expect((await all()).map(({ status }) => status)).toEqual(accounts.map(() => 'NEEDS_REAUTHORIZATION'));
   });
 });
+
+it('a token endpoint that hangs holds up nobody else’s', async () => {
+  let hangs = false;
+  const server = await answeringServer(({ path }) => {
+    if (path === '/token')
+      return hangs
+        ? new Promise(() => undefined)
+        : { status: 200, body: { access_token: 'at', refresh_token: 'rt', expires_in: 3_600, team: 'T1' } };
+    return { status: 200, body: { ok: true, team_id: 'T1' } };
+  });
+  const endpoints = {
+    authorizeUrl: server.url,
+    tokenUrl: `${server.url}/token`,
+    revokeUrl: '',
+    apiUrl: server.url,
+  };
+  const oauth = { ...slack.oauth, externalIdFields: ['team'], revocation: 'none' as const };
+  const product = await openCore(postgresDatabase, {
+    requestTimeoutMs: 5_000,
+    others: [
+      {
+        provider: { ...slack, id: 'hanging', oauth },
+        endpoints,
+        credentials: { clientId: 'c', clientSecret: 's' },
+        limits: [{ name: 'all', limit: 1_000, windowMs: 1_000 }],
+      },
+    ],
+  });
+  try {
+    const accounts = Array.from({ length: 20 }, (_, i) => `account ${i}`);
+    for (const account of accounts) {
+      const url = new URL(await product.authorizationUrl(account, { integrationId: 'hanging' }));
+      const back = `http://localhost:4000/oauth/hanging/callback?code=c&state=${url.searchParams.get('state')}`;
+      expect((await product.callback(back, 'hanging')).problem).toBeNull();
+    }
+    await product.connected('acme');
+    const refreshing = async () => {
+      const [connection] = await product.connections.list('acme');
+      const startedAt = performance.now();
+      expect((await product.connections.refresh(identityOf('acme'), connection!.id)).problem).toBeNull();
+      return performance.now() - startedAt;
+    };
+    const median = async () => {
+      const times: number[] = [];
+      for (let i = 0; i < 15; i++) times.push(await refreshing());
+      return times.sort((a, b) => a - b)[7]!;
+    };
+    await median();
+    const quiet = await median();
+    hangs = true;
+    product.clock.shift(50 * minute);
+    const due = product.upkeep.refreshDue();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Of a few milliseconds each: what a lock across accounts would make of them is seconds.
+    expect(await median()).toBeLessThan(quiet * 2 + 20);
+    void due.catch(() => undefined);
+  } finally {
+    await server.close();
+    await product.close();
+  }
+}, 60_000);
 
 describe('when a refresh is due', () => {
   it('is at 75 to 80 % of any life, once in it', () => {

@@ -91,9 +91,9 @@ describe('tokens that processes share', () => {
     await product.admin('PUT', 'settings', { refreshMode: 'rotate-with-grace', graceSeconds: 600 });
     const [frozen, other] = await processes.startMany(2);
     await processes.expire();
-    await processes.slow(1_000);
+    await processes.slow(6_000);
     frozen!.send(JSON.stringify({ calls: 1, accountIds: ['acme'] } satisfies Order));
-    await expect.poll(async () => (await processes.row()).attempt_at).not.toBeNull();
+    await expect.poll(async () => (await processes.row()).attempt_at, { timeout: 10_000 }).not.toBeNull();
     frozen!.signal('SIGSTOP');
     await processes.endLease();
     expect(await processes.calls(other!, 3)).toEqual({ outcomes: { ok: 3 } });
@@ -114,11 +114,11 @@ describe('tokens that processes share', () => {
     url.host = `127.0.0.1:${proxy.port}`;
     const child = await processes.start({ databaseUrl: url.href });
     await processes.expire();
-    await processes.slow(3_000);
+    await processes.slow(6_000);
     const done = processes.calls(child, 5);
-    await expect.poll(async () => (await processes.row()).attempt_at).not.toBeNull();
+    await expect.poll(async () => (await processes.row()).attempt_at, { timeout: 10_000 }).not.toBeNull();
     proxy.cut();
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await new Promise((resolve) => setTimeout(resolve, 8_000));
     expect((await processes.row()).version).toBe(1);
     proxy.restore();
     expect(await done).toEqual({ outcomes: { ok: 5 } });

@@ -192,13 +192,16 @@ describe('a request', () => {
   });
 
   it('reaches this machine where that is allowed, by every spelling, and nothing else inside', async () => {
+    const unanswered = new Set<string>();
     for (const url of inward) {
       const before = tried.length;
       const answer = await send(url, 'loopback');
       for (const address of tried.slice(before)) expect([url, classOf(address)]).toEqual([url, 'loopback']);
       // An answer without a new line came over one that was open already.
-      if (tried.length === before && answer.kind === 'failed') expect(answer).toMatchObject(refused);
+      const ended = answer.kind === 'failed' ? answer.code : 'answered';
+      if (tried.length === before && ended !== 'answered') unanswered.add(ended);
     }
+    expect([...unanswered]).toEqual(['NOT_CONFIGURED']);
     expect(await send('http://2130706433:PORT/', 'loopback')).toMatchObject({ kind: 'answered' });
     expect(await send('http://localhost:PORT/', 'loopback')).toMatchObject({ kind: 'answered' });
     expect(await send('http://inside.example:PORT/', 'loopback')).toMatchObject({ kind: 'answered' });

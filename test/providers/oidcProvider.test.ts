@@ -9,21 +9,21 @@ const entry = (url: string) => `
 integrations:
   - id: acme-crm
     displayName: Acme CRM
-    authorizeUrl: ${url}/auth
+    authorizeUrl: ${url}/authorize
     tokenUrl: ${url}/token
-    revokeUrl: ${url}/token/revocation
+    revokeUrl: ${url}/revoke
     issuer: ${url}
     issExpected: true
     authorizeParams: { prompt: consent }
     defaultScopes: [openid, profile, offline_access]
-    api: { baseUrl: '${url}' }
+    api: { baseUrl: '${url}/v1' }
     profile: { path: /me, idPath: sub, namePath: name }
     rateLimits: [{ limit: 1000, windowSec: 1 }]
     resources:
-      Record:
-        path: /api/records/{id}
+      Customer:
+        path: /customers/{id}
         recordPath: data
-        updatedAtPath: changed
+        updatedAtPath: changed_at
         mask: [ssn]
 `;
 
@@ -49,7 +49,7 @@ describe.each(databaseKinds)('an integration by configuration, at oidc-provider,
   const present = async (id: string) => (await product.connections.find('acme', [id])).get(id)!;
   const read = async ({ id }: Connection, ids: string[]) => {
     const fields = ids.map(
-      (one, i) => `r${i}: record(resource: "Record", externalId: "${one}") { payload updatedAt }`,
+      (one, i) => `r${i}: record(resource: "Customer", externalId: "${one}") { payload updatedAt }`,
     );
     const { data, errors } = await product.query(
       `query ($id: ID!) { connection(id: $id) { ${fields.join(' ')} } }`,
@@ -78,7 +78,7 @@ describe.each(databaseKinds)('an integration by configuration, at oidc-provider,
         name: 'Acme CRM',
         auth: 'OAUTH2',
         scopes: ['openid', 'profile', 'offline_access'],
-        resources: ['Record'],
+        resources: ['Customer'],
         health: 'HEALTHY',
         connection: { profile: { id: 'alice', name: 'Name of alice' }, rateLimit: { limit: 1_000 } },
       },
@@ -87,7 +87,7 @@ describe.each(databaseKinds)('an integration by configuration, at oidc-provider,
       errors: undefined,
       data: {
         r0: {
-          payload: { id: '7', name: 'Record 7', ssn: '***' },
+          payload: { id: '7', name: 'Customer 7', ssn: '***' },
           updatedAt: '2026-11-01T10:00:00.000Z',
         },
       },

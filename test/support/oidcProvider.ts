@@ -1,7 +1,7 @@
 /**
  * A strict authorization server from another hand (`oidc-provider`), on loopback: PKCE required, refresh tokens good
  * once, and the whole grant ended when one is used again; RFC 7009 revocation, RFC 9207 `iss`. Beside it an API that
- * takes its access tokens: `GET /api/records/<id>`.
+ * takes its access tokens: `GET /v1/me`, `GET /v1/customers/<id>`, and `GET /v1/customers`, in pages.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,7 +18,7 @@ export interface OidcServer {
   latest(): { access_token: string; refresh_token: string };
   /** How often a whole grant was ended. */
   revokedGrants(): number;
-  /** Records that were read. */
+  /** What of the API was read. */
   reads: string[];
   isActive(token: string): Promise<boolean>;
   post(path: string, members: Record<string, string>): Promise<{ status: number; body: unknown }>;
@@ -57,6 +57,10 @@ export async function oidcServer(redirectUri: string): Promise<OidcServer> {
           claims: () => ({ sub: id, name: `Name of ${id}` }),
         }),
         pkce: { required: () => true },
+        routes: {
+          ...{ authorization: '/authorize', token: '/token', revocation: '/revoke' },
+          ...{ introspection: '/introspect', userinfo: '/v1/me' },
+        },
         ttl: {
           ...{ AccessToken: 3_600, IdToken: 3_600, RefreshToken: 1_209_600 },
           ...{ Grant: 1_209_600, Interaction: 3_600, Session: 86_400 },
@@ -75,20 +79,22 @@ export async function oidcServer(redirectUri: string): Promise<OidcServer> {
   });
   const oauth = provider.callback();
 
-  const api = async (path: string, token: string, response: ServerResponse) => {
+  const answer = async (target: string, token: string): Promise<[status: number, body: object]> => {
     const found = await provider.AccessToken.find(token);
-    const status = found && !found.isExpired ? 200 : 401;
-    const id = path.slice('/api/records/'.length);
-    if (status === 200) reads.push(id);
-    const record = { id, name: `Record ${id}`, changed: '2026-11-01T10:00:00Z', ssn: '123-45-6789' };
-    response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(status === 200 ? { data: record } : { error: 'invalid_token' }));
+    if (!found || found.isExpired) return [401, { error: 'invalid_token' }];
+    const { pathname, searchParams } = new URL(target, url);
+    reads.push(target);
+    if (pathname !== '/v1/customers')
+      return [200, { data: customer(pathname.slice('/v1/customers/'.length)) }];
+    const page = Number(searchParams.get('page') ?? 1);
+    return [200, { data: [customer(`${page}1`), customer(`${page}2`)], next: page < 3 ? page + 1 : null }];
   };
   handle = (request, response) => {
     const { url: path = '', headers } = request;
-    if (path.startsWith('/api/records/'))
-      void api(path, (headers.authorization ?? '').replace(/^Bearer /, ''), response);
-    else oauth(request, response);
+    if (!path.startsWith('/v1/customers')) return oauth(request, response);
+    void answer(path, (headers.authorization ?? '').replace(/^Bearer /, '')).then(([status, body]) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+    );
   };
 
   const post: OidcServer['post'] = async (path, members) => {
@@ -110,7 +116,7 @@ export async function oidcServer(redirectUri: string): Promise<OidcServer> {
     revokedGrants: () => revokedGrants,
     post,
     async isActive(token) {
-      const { body } = await post('/token/introspection', { token });
+      const { body } = await post('/introspect', { token });
       return (body as { active: boolean }).active;
     },
     close: () =>
@@ -120,6 +126,13 @@ export async function oidcServer(redirectUri: string): Promise<OidcServer> {
       }),
   };
 }
+
+const customer = (id: string) => ({
+  id,
+  name: `Customer ${id}`,
+  changed_at: '2026-11-01T10:00:00Z',
+  ssn: '123-45-6789',
+});
 
 /** Its notices that it is no production server. */
 function quietly<T>(make: () => T): T {

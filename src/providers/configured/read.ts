@@ -89,13 +89,13 @@ function describe(raw: unknown, { at, id, original, production }: Described): De
 }
 
 /** Without what it quotes of the text. */
-const wordsOf = ({ message }: YAMLParseError) => message.replace(/(?: [\w-]+)?[:("].*$/s, '');
+const wordsOf = ({ message }: YAMLParseError) => message.replace(/(?: [\w-]+)?[:("].*$/s, '').trim();
 
 function valueOf(document: ReturnType<typeof parseDocument>, file: string): unknown {
   try {
     return document.toJS() as unknown;
   } catch {
-    throw new ConfigurationError(`${file}: its aliases lead to more than a file of integrations can hold`);
+    throw new ConfigurationError(`${file}: an alias leads nowhere, or to more than such a file can hold`);
   }
 }
 

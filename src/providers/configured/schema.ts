@@ -66,9 +66,9 @@ const tokenReserved = [
 const errors = (description: string) => z.array(word).default([]).describe(description);
 const tokenResponse = z
   .strictObject({
-    accessTokenPath: path.default('access_token'),
-    refreshTokenPath: path.default('refresh_token'),
-    expiresInPath: path.default('expires_in'),
+    accessTokenPath: path.default('access_token').describe('The access token.'),
+    refreshTokenPath: path.default('refresh_token').describe('The refresh token.'),
+    expiresInPath: path.default('expires_in').describe('How long the access token is good.'),
     expiresInUnit: choice('seconds', 'milliseconds', 'minutes')
       .default('seconds')
       .describe('What every lifetime in the answer is counted in.'),
@@ -76,8 +76,8 @@ const tokenResponse = z
     hardExpiresInPath: path
       .optional()
       .describe('How long the whole authorization is good, however often refreshed.'),
-    scopePath: path.default('scope'),
-    errorPath: path.default('error'),
+    scopePath: path.default('scope').describe('What was granted.'),
+    errorPath: path.default('error').describe('The code of an error.'),
     errors: z
       .strictObject({
         grantEnded: errors('The person has to authorize again. `invalid_grant` is one of them anyway.'),
@@ -92,19 +92,21 @@ const tokenResponse = z
   .prefault({})
   .describe('Where the token answer has its members. Default: as RFC 6749 §5 names them.');
 
-const revoke = z.strictObject({
-  style: choice('rfc7009', 'json')
-    .default('rfc7009')
-    .describe('A form with `token` (RFC 7009), or the same as JSON.'),
-  tokenKind: choice('refresh', 'access')
-    .default('refresh')
-    .describe('Which token is sent; the access token where there is no refresh token.'),
-  ends: choice('authorization', 'account')
-    .default('authorization')
-    .describe(
-      'What a revocation ends: this authorization, or all that the application has of the external account.',
-    ),
-});
+const revoke = z
+  .strictObject({
+    style: choice('rfc7009', 'json')
+      .default('rfc7009')
+      .describe('A form with `token` (RFC 7009), or the same as JSON.'),
+    tokenKind: choice('refresh', 'access')
+      .default('refresh')
+      .describe('Which token is sent; the access token where there is no refresh token.'),
+    ends: choice('authorization', 'account')
+      .default('authorization')
+      .describe(
+        'What a revocation ends: this authorization, or all that the application has of the external account.',
+      ),
+  })
+  .describe('How tokens are revoked at `revokeUrl`.');
 
 const accountId = z
   .strictObject({
@@ -121,42 +123,45 @@ const accountId = z
   .describe('Where the id of the external account is found. Default: the profile call.');
 
 const api = (trust: Trust) =>
-  z.strictObject({
-    baseUrl: baseUrl(trust).describe('What every path below is appended to. `<ID>_API_URL` replaces it.'),
-    headers: headers('Sent with every API call. `{accountId}` stands for the external account.'),
-    defaultQuery: z
-      .record(z.string(), template('accountId'))
-      .default({})
-      .describe('Added to the query of every API call.'),
-    tokenHeader: z
-      .string()
-      .regex(/^[a-z][a-z0-9-]*$/, 'must be a header name in lower case')
-      .default('authorization'),
-    tokenPrefix: z
-      .string()
-      .optional()
-      .describe('Before the token. Default: `Bearer `, or nothing in another header.'),
-    idPattern: identifierPattern
-      .optional()
-      .describe('The form of record ids. Default: up to 128 letters, digits and `_.:@-`.'),
-  });
+  z
+    .strictObject({
+      baseUrl: baseUrl(trust).describe('What every path below is appended to. `<ID>_API_URL` replaces it.'),
+      headers: headers('Sent with every API call. `{accountId}` stands for the external account.'),
+      defaultQuery: z
+        .record(z.string(), template('accountId'))
+        .default({})
+        .describe('Added to the query of every API call.'),
+      tokenHeader: z
+        .string()
+        .regex(/^[a-z][a-z0-9-]*$/, 'must be a header name in lower case')
+        .default('authorization')
+        .describe('The header that carries the access token.'),
+      tokenPrefix: z
+        .string()
+        .optional()
+        .describe('Before the token. Default: `Bearer `, or nothing in another header.'),
+      idPattern: identifierPattern
+        .optional()
+        .describe('The form of record ids. Default: up to 128 letters, digits and `_.:@-`.'),
+    })
+    .describe('How the API is called.');
 
 const profile = z
   .strictObject({
     path: relativePath('accountId').describe('A call that says whose token it is, e.g. `/me`.'),
-    method: choice('GET', 'POST').default('GET'),
+    method: choice('GET', 'POST').default('GET').describe('Without a body.'),
     recordPath: path
       .optional()
       .describe('Where the answer has it: an object, or a list of accounts. Default: all of it.'),
-    idPath: path,
-    namePath: path.optional(),
-    urlPath: path.optional(),
+    idPath: path.describe('The id of the external account.'),
+    namePath: path.optional().describe('Its name, for people.'),
+    urlPath: path.optional().describe('Where people find it.'),
   })
   .describe('Proves a connection, and gives `Connection.profile`.');
 
 const rateLimit = z.strictObject({
   limit: count.optional().describe('Most calls in `windowSec`.'),
-  windowSec: count.max(86_400).optional(),
+  windowSec: count.max(86_400).optional().describe('In any so many seconds.'),
   concurrency: count.optional().describe('Instead: most calls at one time.'),
   key: z
     .array(choice('app', 'account'))
@@ -169,7 +174,7 @@ const changeable = (trust: Trust) => ({
   authorizeUrl: callableUrl(trust)
     .optional()
     .describe('Where the person is sent. `<ID>_AUTHORIZE_URL` replaces it.'),
-  tokenUrl: callableUrl(trust).optional().describe('`<ID>_TOKEN_URL` replaces it.'),
+  tokenUrl: callableUrl(trust).optional().describe('Where tokens are had. `<ID>_TOKEN_URL` replaces it.'),
   revokeUrl: callableUrl(trust)
     .optional()
     .describe('Absent: nothing is revoked. `<ID>_REVOKE_URL` replaces it.'),
@@ -195,7 +200,10 @@ export const overrideShape = (trust: Trust) =>
   z.strictObject({
     id,
     ...changeable(trust),
-    api: z.strictObject({ baseUrl: baseUrl(trust) }).optional(),
+    api: z
+      .strictObject({ baseUrl: baseUrl(trust).describe('`<ID>_API_URL` replaces it.') })
+      .optional()
+      .describe('How the API is called.'),
   });
 
 export const entryShape = (trust: Trust) =>
@@ -213,7 +221,7 @@ export const entryShape = (trust: Trust) =>
       .describe(
         'A person in the browser, or a user name and password that are kept sealed. The others are not supported yet.',
       ),
-    tokenUrl: callableUrl(trust).describe('`<ID>_TOKEN_URL` replaces it.'),
+    tokenUrl: callableUrl(trust).describe('Where tokens are had. `<ID>_TOKEN_URL` replaces it.'),
     refreshUrl: callableUrl(trust).optional().describe('Default: tokenUrl.'),
     issuer: z
       .url()
@@ -226,8 +234,10 @@ export const entryShape = (trust: Trust) =>
     tokenParams: parameters('Added to the first token request.', tokenReserved),
     refreshParams: parameters('Added to refreshes.', tokenReserved),
     tokenHeaders: headers('Sent with every token request.'),
-    scopeParam: word.default('scope'),
-    scopeSeparator: choice(' ', ',').default(' '),
+    scopeParam: word
+      .default('scope')
+      .describe('The parameter of the authorization request that has the scopes.'),
+    scopeSeparator: choice(' ', ',').default(' ').describe('What stands between scopes.'),
     unansweredScopes: z
       .array(word)
       .default([])
@@ -236,7 +246,7 @@ export const entryShape = (trust: Trust) =>
       .default('basic')
       .describe('How token requests carry the client id and secret. none: a public client has no secret.'),
     bodyFormat: choice('form', 'json').default('form').describe('How token requests are written.'),
-    pkce: choice('S256', 'off').default('S256'),
+    pkce: choice('S256', 'off').default('S256').describe('Proof Key for Code Exchange (RFC 7636).'),
     tokenResponse,
     replay: choice('strict', 'grace')
       .default('strict')

@@ -6,7 +6,7 @@ import type { OxlintConfig, OxlintOverride } from 'oxlint';
  * `main` or, but for `main`, the sandbox.
  */
 const bottom = ['errors.ts', 'log.ts', 'clock.ts', 'deadline.ts', 'background.ts'];
-const calls = ['calls/caller.ts', 'calls/http.ts'];
+const calls = ['calls/caller.ts', 'calls/http.ts', 'calls/addresses.ts', 'calls/valueAt.ts'];
 const events = ['events/events.ts'];
 const db = [
   'db/database.ts',
@@ -69,6 +69,7 @@ const layers = [
   layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['../**', './**']),
   layer('src/{calls,events,db}/**', from('../', upToDb)),
   layer('src/providers/**', from('../', [...upToProviders, ...pureOAuth])),
+  layer('src/providers/*/**', from('../../', [...upToProviders, ...pureOAuth]), ['../../**']),
   layer('src/oauth/**', from('../', upToProviders)),
   layer(
     'src/oauth/{protocol,redirect,encryption}.ts',

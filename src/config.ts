@@ -87,7 +87,6 @@ const settings = z.object({
     .optional(),
   SANDBOX: z.enum(['true', 'false'], 'must be true or false').optional(),
   SANDBOX_PORT: wholeNumber(0, 65535, '(a TCP port)').optional(),
-  INTEGRATIONS_FILE: z.undefined('is not supported by this version').optional(),
   POLL_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(300),
   PROBE_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(3_600),
   RECORD_RETENTION_DAYS: wholeNumber(0, 3650, 'days').default(30),
@@ -117,15 +116,30 @@ const integrationSettings = z.object({
 
 type Environment = Record<string, string | undefined>;
 
-/** Throws a `ConfigurationError` whose one line names every wrong setting. An empty value counts as unset. */
+/** What is read before all else: the file may describe integrations that have settings of their own. */
+export function integrationsFile(environment: Environment = process.env): {
+  path: string | undefined;
+  production: boolean;
+} {
+  const { INTEGRATIONS_FILE: path, NODE_ENV } = environment;
+  return { path: path === '' ? undefined : path, production: NODE_ENV === 'production' };
+}
+
+/**
+ * Throws a `ConfigurationError` whose one line names every wrong setting. An empty value counts as unset.
+ * @param publicClients integrations whose client has an id and no secret
+ */
 export function readConfig(
   integrationIds: readonly string[],
   environment: Environment = process.env,
+  publicClients: ReadonlySet<string> = new Set(),
 ): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const { NODE_ENV, ...s } = parse(settings, given, '');
   const production = NODE_ENV === 'production';
-  const integrations = new Map(integrationIds.map((id) => [id, integrationConfig(given, id)]));
+  const integrations = new Map(
+    integrationIds.map((id) => [id, integrationConfig(given, id, publicClients.has(id))]),
+  );
 
   if (production) {
     const needed = ['DATABASE_URL', 'ENCRYPTION_KEYS', 'PUBLIC_URL'] as const;
@@ -175,21 +189,21 @@ function verifier(url: string | undefined, secret: string | undefined) {
   return { kind: 'development' } as const;
 }
 
-function integrationConfig(environment: Environment, id: string): IntegrationConfig {
+function integrationConfig(environment: Environment, id: string, isPublic: boolean): IntegrationConfig {
   const prefix = `${id.toUpperCase().replaceAll('-', '_')}_`;
   const names = Object.keys(integrationSettings.shape);
   const own = Object.fromEntries(names.map((name) => [name, environment[prefix + name]]));
   const s = parse(integrationSettings, own, prefix);
-  if ((s.CLIENT_ID === undefined) !== (s.CLIENT_SECRET === undefined))
+  if (isPublic && s.CLIENT_SECRET !== undefined)
+    throw new ConfigurationError(`${prefix}CLIENT_SECRET is not used: its clientAuth is none`);
+  if (!isPublic && (s.CLIENT_ID === undefined) !== (s.CLIENT_SECRET === undefined))
     throw new ConfigurationError(
       `${prefix}CLIENT_ID and ${prefix}CLIENT_SECRET belong together: set both or none`,
     );
   const [limit, seconds] = s.RATE_LIMIT?.split('/').map(Number) ?? [];
   return {
     credentials:
-      s.CLIENT_ID !== undefined && s.CLIENT_SECRET !== undefined
-        ? { clientId: s.CLIENT_ID, clientSecret: s.CLIENT_SECRET }
-        : undefined,
+      s.CLIENT_ID === undefined ? undefined : { clientId: s.CLIENT_ID, clientSecret: s.CLIENT_SECRET ?? '' },
     endpoints: {
       ...(s.AUTHORIZE_URL && { authorizeUrl: s.AUTHORIZE_URL }),
       ...(s.TOKEN_URL && { tokenUrl: s.TOKEN_URL }),

@@ -6,7 +6,7 @@ import { createCaller } from './calls/caller.ts';
 import { createRateLimiter, type RateLimiter } from './calls/rateLimit.ts';
 import { createSharedRateLimiter } from './calls/sharedRateLimit.ts';
 import { systemClock, type Clock } from './clock.ts';
-import { readConfig, type Config } from './config.ts';
+import { integrationsFile, readConfig, type Config } from './config.ts';
 import { createCore } from './core.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
@@ -23,8 +23,10 @@ import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
 import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
 import type { ClientCredentials } from './oauth/protocol.ts';
-import { builtInProviders, createCatalog, type Catalog } from './providers/catalog.ts';
-import type { Endpoints } from './providers/provider.ts';
+import { createCatalog, createReachOf, type Catalog } from './providers/catalog.ts';
+import { loadIntegrations } from './providers/configured/load.ts';
+import type { DescribedProvider } from './providers/configured/read.ts';
+import type { Endpoints, Provider } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 
@@ -59,7 +61,7 @@ const drainWithinMs = 10_000;
 const endWaitingAfterMs = 3_000;
 const cutAfterMs = 4_000;
 
-async function start(config: Config, log: Log): Promise<void> {
+async function start(config: Config, described: readonly DescribedProvider[], log: Log): Promise<void> {
   const masterKeys = await loadMasterKeys(config.encryptionKeys, config.dataDir);
   const database = await openMigrated(config, log);
   const { clock, close: stopClock } = await openDatabaseClock(database, systemClock, (aheadMs) =>
@@ -78,7 +80,7 @@ async function start(config: Config, log: Log): Promise<void> {
       'ENCRYPTION_KEYS lacks a key that is in use: the accounts it seals cannot be opened until it is back',
     );
   const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
-  const catalog = catalogOf(config, sandbox);
+  const catalog = catalogOf(described, config, sandbox);
   const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };
 
   const metrics = createMetrics({
@@ -91,6 +93,7 @@ async function start(config: Config, log: Log): Promise<void> {
     requestTimeoutMs: config.requestTimeoutMs,
     retry: { baseMs: 1_000, capMs: 60_000, attempts: 5 },
     retryOf: (integration) => catalog.find(integration)?.retry,
+    reachOf: createReachOf(catalog, config.production),
     queue: { perBucket: 5_000, total: 20_000 },
     limiter: openLimiter(config, database, notifications, clock, log),
     onAttempt: ({ durationMs, ...attempt }) => metrics.attempted({ ...attempt, seconds: durationMs / 1_000 }),
@@ -219,7 +222,11 @@ function openLimiter(
 }
 
 /** An integration without credentials of its own is aimed at the sandbox, where there is one. */
-function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
+function catalogOf(
+  described: readonly DescribedProvider[],
+  config: Config,
+  sandbox: Sandbox | undefined,
+): Catalog {
   const emulations: Record<string, Partial<Endpoints & ClientCredentials> | undefined> = {
     quickbooks: sandbox?.quickbooks,
     slack: sandbox?.slack,
@@ -229,21 +236,21 @@ function catalogOf(config: Config, sandbox: Sandbox | undefined): Catalog {
     },
   };
   return createCatalog(
-    builtInProviders.map((provider) => {
+    described.map(({ provider, allowPrivateNetwork }) => {
       const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
       const { clientId, clientSecret, ...emulated } = (!credentials && emulations[provider.id]) || {};
       const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
+      const following = endpoints.apiUrl === undefined ? {} : provider.endpointsAt?.(endpoints.apiUrl);
+      const aimed: Partial<Endpoints> = { ...emulated, ...following, ...endpoints };
+      const { refreshUrl, ...usual } = provider.endpoints;
       return {
         provider,
-        endpoints: {
-          ...provider.endpoints,
-          ...emulated,
-          ...(endpoints.apiUrl !== undefined && provider.endpointsAt?.(endpoints.apiUrl)),
-          ...endpoints,
-        },
+        endpoints: { ...usual, ...(refreshUrl && !aimed.tokenUrl && { refreshUrl }), ...aimed },
         limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
         retry: { ...provider.retry, ...retry },
         ...(own && { credentials: own }),
+        allowPrivateNetwork,
+        aimedAt: Object.values(aimed).flatMap((url) => (URL.canParse(url) ? [new URL(url).host] : [])),
       };
     }),
   );
@@ -324,14 +331,29 @@ async function run(command: string | undefined): Promise<void> {
   if (command === '--help' || command === '-h') return void process.stdout.write(usage);
   if (command !== undefined && command !== 'migrate')
     throw new ConfigurationError(`there is no command ${command}; see --help`);
-  const config = readConfig(builtInProviders.map(({ id }) => id));
+  const described = await loadIntegrations(integrationsFile());
+  const providers = described.map(({ provider }) => provider);
+  const isPublic = ({ oauth }: Provider) => oauth.clientAuthentication === 'public';
+  const config = readConfig(
+    providers.map(({ id }) => id),
+    undefined,
+    new Set(providers.filter(isPublic).map(({ id }) => id)),
+  );
   const log = createLog(config.logLevel);
+  const untried = described.filter(
+    ({ provider, verified }) => !verified && config.integrations.get(provider.id)?.credentials,
+  );
+  if (untried.length > 0)
+    log.warn(
+      { integrations: untried.map(({ provider }) => provider.id) },
+      'described from documentation, not verified against the live service',
+    );
   if (command === 'migrate') {
     await openMigrated(config, log);
     return stopAll();
   }
   drainOn(['SIGTERM', 'SIGINT'], log);
-  await start(config, log);
+  await start(config, described, log);
 }
 
 try {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { integrationsFile, readConfig } from '../src/config.ts';
 
 const ids = ['quickbooks'];
 const production = {
@@ -48,6 +48,24 @@ describe('readConfig', () => {
     expect(config.sandbox.enabled, 'credentials turn the sandbox off').toBe(false);
   });
 
+  it('reads a described integration under its id too, - as _', () => {
+    const environment = { ACME_CRM_CLIENT_ID: 'id', ACME_CRM_CLIENT_SECRET: 'hush', ACME_CLIENT_ID: 'other' };
+    const { integrations } = readConfig(['acme-crm'], environment);
+    expect(integrations.get('acme-crm')).toMatchObject({
+      credentials: { clientId: 'id', clientSecret: 'hush' },
+    });
+  });
+
+  it('wants no secret of a client that has none', () => {
+    const read = (environment: Record<string, string>) =>
+      readConfig(['acme'], environment, new Set(['acme'])).integrations.get('acme')!.credentials;
+    expect(read({ ACME_CLIENT_ID: 'id' })).toEqual({ clientId: 'id', clientSecret: '' });
+    expect(read({})).toBeUndefined();
+    expect(() => read({ ACME_CLIENT_ID: 'id', ACME_CLIENT_SECRET: 'hush' })).toThrow(
+      'ACME_CLIENT_SECRET is not used: its clientAuth is none',
+    );
+  });
+
   it('takes an empty value for an unset one', () => {
     expect(readConfig(ids, { DATABASE_URL: '', PORT: '' })).toMatchObject({
       databaseUrl: undefined,
@@ -85,7 +103,6 @@ describe('readConfig', () => {
     [{ POLL_INTERVAL_SECONDS: '1.5' }, 'POLL_INTERVAL_SECONDS must be a whole number of seconds'],
     [{ RETURN_TO_ORIGINS: 'https://a.example/path' }, 'RETURN_TO_ORIGINS must be origins'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be a pino level'],
-    [{ INTEGRATIONS_FILE: 'x.yaml' }, 'INTEGRATIONS_FILE is not supported by this version'],
     [{ QUICKBOOKS_RATE_LIMIT: '500' }, 'QUICKBOOKS_RATE_LIMIT must be requests/seconds'],
     [{ QUICKBOOKS_RETRY_ATTEMPTS: '0' }, 'QUICKBOOKS_RETRY_ATTEMPTS must be from 1 to 20 attempts'],
     [{ QUICKBOOKS_TOKEN_URL: 'nowhere' }, 'QUICKBOOKS_TOKEN_URL must be an http(s) URL'],
@@ -106,5 +123,16 @@ describe('readConfig', () => {
     expect(() => readConfig(ids, { PORT: 'secret-1', ROLE: 'secret-2' })).toThrow(
       /^PORT must be [^;]*; ROLE must be api, worker or all$/,
     );
+  });
+});
+
+describe('integrationsFile', () => {
+  it('is what has to be known first', () => {
+    expect(integrationsFile({})).toEqual({ path: undefined, production: false });
+    expect(integrationsFile({ INTEGRATIONS_FILE: '' })).toEqual({ path: undefined, production: false });
+    expect(integrationsFile({ INTEGRATIONS_FILE: 'a.yaml', NODE_ENV: 'production' })).toEqual({
+      path: 'a.yaml',
+      production: true,
+    });
   });
 });

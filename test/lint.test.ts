@@ -31,6 +31,12 @@ const refusedImports: [file: string, ...specifiers: string[]][] = [
   ['src/events/a.ts', '../connections/connections.ts', '../webhooks/receive.ts', '../config.ts'],
   ['src/db/a.ts', '../oauth/encryption.ts', '../calls/rateLimit.ts', '../../resolvers/context.ts'],
   ['src/providers/a.ts', '../oauth/tokens.ts', '../connections/api.ts', '../calls/backoff.ts'],
+  [
+    'src/providers/folder/a.ts',
+    '../../oauth/tokens.ts',
+    '../../connections/api.ts',
+    '../../calls/backoff.ts',
+  ],
   ['src/oauth/protocol.ts', './tokens.ts', './authorization.ts', '../connections/connections.ts'],
   ['src/oauth/encryption.ts', './accountKeys.ts', '../sync/records.ts'],
   ['src/oauth/a.ts', '../connections/connections.ts', '../providers/quickbooks.ts', '../webhooks/receive.ts'],
@@ -59,6 +65,7 @@ const openImports: [file: string, ...specifiers: string[]][] = [
   ['src/calls/a.ts', '../errors.ts', '../log.ts', '../clock.ts', '../db/tables.ts', './backoff.ts'],
   ['src/events/a.ts', '../db/database.ts', '../clock.ts'],
   ['src/providers/a.ts', '../calls/http.ts', '../errors.ts', './provider.ts'],
+  ['src/providers/folder/a.ts', '../../calls/addresses.ts', '../../errors.ts', '../provider.ts', './b.ts'],
   ['src/oauth/protocol.ts', '../calls/http.ts', '../providers/provider.ts', '../errors.ts'],
   ['src/oauth/a.ts', './protocol.ts', './encryption.ts', '../calls/caller.ts', '../providers/catalog.ts'],
   [

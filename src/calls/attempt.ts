@@ -1,4 +1,5 @@
 import { Agent, errors, request as send, type Dispatcher } from 'undici';
+import { createConnector, type Lookup, type Reach } from './addresses.ts';
 import type { Classify, Fault, HttpRequest, HttpResponse } from './http.ts';
 
 export const maxResponseBytes = 8 * 1024 * 1024;
@@ -7,15 +8,29 @@ export const maxResponseBytes = 8 * 1024 * 1024;
 export type Attempted =
   | { kind: 'answered'; response: HttpResponse }
   /** `sent`: the provider may have acted on it. */
-  | { kind: 'failed'; code: 'TIMEOUT' | 'NETWORK_ERROR' | 'PROVIDER_ERROR'; message: string; sent: boolean };
+  | {
+      kind: 'failed';
+      code: 'TIMEOUT' | 'NETWORK_ERROR' | 'PROVIDER_ERROR' | 'NOT_CONFIGURED';
+      message: string;
+      sent: boolean;
+    };
 
 /**
  * Sends one request, once, and tells when its first byte leaves. Redirects are answers: following one would take a
  * token to another host.
  */
 export interface Attempt {
-  /** Rejects with the signal's reason when it aborts, and where the request is not one: that says nothing of the provider. */
-  send(request: HttpRequest, signal: AbortSignal, onSent: () => void, timeoutMs?: number): Promise<Attempted>;
+  /**
+   * Rejects with the signal's reason when it aborts, and where the request is not one: that says nothing of the provider.
+   * @param reach which addresses it may connect to; NOT_CONFIGURED for others. Default: the public internet and loopback
+   */
+  send(
+    request: HttpRequest,
+    signal: AbortSignal,
+    onSent: () => void,
+    timeoutMs?: number,
+    reach?: Reach,
+  ): Promise<Attempted>;
   /** Waits for what is running. */
   close(): Promise<void>;
 }
@@ -37,17 +52,26 @@ const notSent = new Set([
 ]);
 
 /** `timeoutMs` bounds connecting and, where `send` does not say, waiting for headers and each pause in the body; the signal bounds the whole. */
-export function createAttempt(timeoutMs: number): Attempt {
-  const agent = new Agent({
-    connect: { timeout: timeoutMs },
-    maxResponseSize: maxResponseBytes,
-    keepAliveTimeout: 10_000,
-    // An answer a request: pipelining would let a slow one hold up the others.
-    pipelining: 1,
-  });
-  const dispatcher = agent.compose(tellSent);
+export function createAttempt(timeoutMs: number, lookup?: Lookup): Attempt {
+  // Lines that are kept open are shared only by those who may go as far.
+  const agents = new Map<Reach, { agent: Agent; dispatcher: Dispatcher }>();
+  const agentFor = (reach: Reach) => {
+    let own = agents.get(reach);
+    if (!own) {
+      const agent = new Agent({
+        connect: createConnector(reach, timeoutMs, lookup),
+        maxResponseSize: maxResponseBytes,
+        keepAliveTimeout: 10_000,
+        // An answer a request: pipelining would let a slow one hold up the others.
+        pipelining: 1,
+      });
+      agents.set(reach, (own = { agent, dispatcher: agent.compose(tellSent) }));
+    }
+    return own;
+  };
   return {
-    async send({ method, url, headers, body }, signal, onSent, ownTimeoutMs = timeoutMs) {
+    async send({ method, url, headers, body }, signal, onSent, ownTimeoutMs = timeoutMs, reach = 'loopback') {
+      const { dispatcher } = agentFor(reach);
       const told: Telling = { method, headers, body: body ?? null, signal, onSent };
       const patience = { headersTimeout: ownTimeoutMs, bodyTimeout: ownTimeoutMs };
       try {
@@ -63,7 +87,9 @@ export function createAttempt(timeoutMs: number): Attempt {
         return failure(error);
       }
     },
-    close: () => agent.close(),
+    async close() {
+      await Promise.all([...agents.values()].map(({ agent }) => agent.close()));
+    },
   };
 }
 
@@ -95,6 +121,13 @@ function failure(error: unknown): Attempted {
       kind: 'failed',
       code: 'TIMEOUT',
       message: 'The provider could not be reached in time.',
+      sent: false,
+    };
+  if (code === 'ERR_ADDRESS_REFUSED')
+    return {
+      kind: 'failed',
+      code: 'NOT_CONFIGURED',
+      message: 'The address of this integration leads to a network that we do not call.',
       sent: false,
     };
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE' || error instanceof errors.HTTPParserError)

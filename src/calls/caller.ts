@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { IntegrationError, problem, type ProblemCode } from '../errors.ts';
+import type { Reach } from './addresses.ts';
 import { createAdmission, type Run, type Turn } from './admission.ts';
 import { createAlarms } from './alarms.ts';
 import { createAttempt, judge, timedOut, type Attempt, type Failed, type Judged } from './attempt.ts';
@@ -20,7 +21,7 @@ import { learntFrom } from './rateLimitHeaders.ts';
 import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
 import type { Bucket } from './window.ts';
 
-export type { AttemptReport, BreakerState, Bucket, Call, CallReport, Priority, RetryPolicy };
+export type { AttemptReport, BreakerState, Bucket, Call, CallReport, Priority, Reach, RetryPolicy };
 
 export interface CallerOptions {
   clock: Clock;
@@ -35,6 +36,8 @@ export interface CallerOptions {
   limiter?: RateLimiter;
   /** The transport; default: HTTP. */
   attempt?: Attempt;
+  /** How far a request of an integration may go; default: the public internet and loopback. */
+  reachOf?: (integration: string, host: string) => Reach;
   /** Once for each attempt, and once for each call, when it is over. Must not throw. */
   onAttempt?: (report: AttemptReport) => void;
   onFinished?: (report: CallReport) => void;
@@ -89,6 +92,8 @@ export function createCaller(options: CallerOptions): Caller {
     if (!breaker) breakers.set(host, (breaker = createCircuitBreaker(clock, timeoutMs + 1_000)));
     return breaker;
   };
+  const reachOf = ({ integration }: Call, { url }: HttpRequest) =>
+    options.reachOf?.(integration, new URL(url).host);
   /** Those who wait for a breaker that opens are told at once, before they use up any budget. */
   const failed = (breaker: CircuitBreaker, permit: Permit) => {
     const before = breaker.refusedForMs();
@@ -129,14 +134,15 @@ export function createCaller(options: CallerOptions): Caller {
     let outcome: AttemptReport['outcome'] = 'OK';
     try {
       const result = await life.attempt(call.timeoutMs ?? requestTimeoutMs, (signal) =>
-        attempt.send(request, signal, () => slot.sent(), call.timeoutMs),
+        attempt.send(request, signal, () => slot.sent(), call.timeoutMs, reachOf(call, request)),
       );
       answered = result.kind === 'answered';
       const judged = judge(result, call.classify, clock.now());
       outcome = judged.fault?.code ?? 'OK';
       // Failures of the provider, not of what one tenant asked: a 4xx and a 429 prove that it is alive.
       if (troubles.has(outcome)) failed(breaker, permit);
-      else permit.succeeded();
+      else if (judged.response) permit.succeeded();
+      else permit.abandoned();
       if (judged.response) learn(call, judged.response);
       return judged;
     } catch (error) {

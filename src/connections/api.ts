@@ -46,6 +46,7 @@ interface Identified {
   externalId: string | null;
 }
 
+const bearer = { name: 'authorization', prefix: 'Bearer ' };
 /** A call that has stood in line for longer than this reads its token again. */
 const tokenReadForMs = 10_000;
 
@@ -82,9 +83,10 @@ export function createConnectionApi(deps: {
       idempotent: request.isRead ?? request.method === 'GET',
       classify: configured.provider.classify,
       async request() {
+        const { name, prefix } = configured.provider.tokenHeader ?? bearer;
         return {
           ...request,
-          headers: { ...request.headers, authorization: `Bearer ${await authorization.bearer()}` },
+          headers: { ...request.headers, [name]: `${prefix}${await authorization.bearer()}` },
         };
       },
       ...(authorization.renew && { reauthenticate: authorization.renew }),

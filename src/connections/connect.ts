@@ -326,6 +326,9 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         const patience = { deadlineAtMs: clock.now() + identifyWithinMs };
         const profile = await api.identify(ref, granted.accessToken, patience);
         const externalId = outcome.externalId ?? granted.externalId ?? profile?.id ?? '';
+        // One id for all accounts would mix them up.
+        if (profile && externalId === '')
+          fail('PROVIDER_ERROR', 'The provider does not say which account this is.', now());
         // The code is spent: should the database be away just now, the grant waits for it.
         cause = await untilStored(clock, () => keepGrant(outcome, externalId), {
           withinMs: keepWithinMs,

@@ -1,6 +1,7 @@
 import type { Fault, HttpRequest, HttpResponse } from '../calls/http.ts';
+import { valueAt } from '../calls/valueAt.ts';
 import type { ProblemCode } from '../errors.ts';
-import type { Endpoints, OAuthFacts } from '../providers/provider.ts';
+import type { Endpoints, LifetimeUnit, OAuthFacts } from '../providers/provider.ts';
 
 /**
  * The token endpoint as request and process pairs: one function writes a request, the other judges its answer. Pure: nothing
@@ -60,7 +61,8 @@ export function codeExchangeRequest(
   credentials: ClientCredentials | undefined,
   grant: { code: string; redirectUri: string; codeVerifier: string | undefined },
 ): HttpRequest {
-  return tokenRequest(endpoints, facts, credentials, {
+  return tokenRequest(endpoints.tokenUrl, facts, credentials, {
+    ...facts.tokenParams,
     grant_type: 'authorization_code',
     code: grant.code,
     redirect_uri: grant.redirectUri,
@@ -75,7 +77,8 @@ export function refreshRequest(
   credentials: ClientCredentials | undefined,
   refreshToken: string,
 ): HttpRequest {
-  return tokenRequest(endpoints, facts, credentials, {
+  return tokenRequest(endpoints.refreshUrl ?? endpoints.tokenUrl, facts, credentials, {
+    ...facts.refreshParams,
     grant_type: 'refresh_token',
     refresh_token: refreshToken,
   });
@@ -88,7 +91,8 @@ export function passwordRequest(
   client: ClientCredentials | undefined,
   { username, password }: UserCredentials,
 ): HttpRequest {
-  return tokenRequest(endpoints, facts, client, { grant_type: 'password', username, password });
+  const grant = { ...facts.tokenParams, grant_type: 'password', username, password };
+  return tokenRequest(endpoints.tokenUrl, facts, client, grant);
 }
 
 /** RFC 7009 §2.1, the same members as a JSON body, or as bearer. Sending it again is harmless. */
@@ -101,22 +105,16 @@ export function revokeRequest(
   if (facts.revocation === 'slack') {
     const { members } = authenticated({ ...facts, clientAuthentication: 'body' }, credentials, {});
     const headers = { accept: 'application/json', authorization: `Bearer ${token}` };
-    return formPost(endpoints.revokeUrl, headers, members);
+    return post('form', endpoints.revokeUrl, headers, members);
   }
   const { headers, members } = authenticated(facts, credentials, { token });
-  return facts.revocation === 'json'
-    ? {
-        method: 'POST',
-        url: endpoints.revokeUrl,
-        headers: { ...headers, 'content-type': 'application/json' },
-        body: JSON.stringify(members),
-      }
-    : formPost(endpoints.revokeUrl, headers, members);
+  return post(facts.revocation === 'json' ? 'json' : 'form', endpoints.revokeUrl, headers, members);
 }
 
 /** Stands for the whole grant, or, where a method of the API ends it, lets that be called. */
 export function tokenToRevoke(facts: OAuthFacts, { accessToken, refreshToken }: GrantTokens): string {
-  return facts.revocation === 'slack' ? accessToken : (refreshToken ?? accessToken);
+  const byAccessToken = facts.revocation === 'slack' || facts.revokedToken === 'access';
+  return byAccessToken ? accessToken : (refreshToken ?? accessToken);
 }
 
 export interface GrantTokens {
@@ -128,7 +126,8 @@ export interface GrantTokens {
 export const tokenRanOut = 'token_expired';
 
 /**
- * Judges an answer to a code exchange or a refresh (RFC 6749 §5). Lifetimes (`expires_in` and the provider's others):
+ * Judges an answer to a code exchange or a refresh (RFC 6749 §5). Lifetimes (`expires_in` and the provider's others), in
+ * seconds unless the provider counts otherwise:
  *
  *   3600, "3600", 3600.9                seconds, whole ones
  *   absent, 0, negative, anything else  unknown: null. Taken as 0, every call would refresh
@@ -136,7 +135,7 @@ export const tokenRanOut = 'token_expired';
  *
  * `scope` absent, empty or unreadable means as requested (§5.1). A 2xx without a usable token is PROVIDER_ERROR: larger
  * than 64 KiB, not a JSON object, `access_token` missing, malformed or twice, a `token_type` other than bearer (a
- * missing one is taken for bearer). Errors:
+ * missing one is taken for bearer). Members stand where the provider's facts say. Errors:
  *
  *   429                                         RATE_LIMITED
  *   3xx, 408, 425, 5xx, whatever the body says  PROVIDER_ERROR
@@ -157,9 +156,11 @@ export function processTokenResponse(
   },
 ): TokenSet | TokenFault {
   const answer = objectIn(response.body);
-  const accessToken = answer?.access_token;
+  const accessTokenPath = facts.answer?.accessToken ?? 'access_token';
+  const refreshTokenPath = facts.answer?.refreshToken ?? 'refresh_token';
+  const accessToken = answer && valueAt(answer, accessTokenPath);
   // Some providers report errors with status 200.
-  if (!isSuccess(response) || (accessToken === undefined && errorIn(answer) !== undefined))
+  if (!isSuccess(response) || (accessToken === undefined && errorIn(answer, facts) !== undefined))
     return judge(response, answer, facts, grantGone[context.purpose]);
 
   const unusable = (what: string) =>
@@ -167,22 +168,25 @@ export function processTokenResponse(
   if (!answer) return unusable('is too large or not a JSON object');
   if (typeof accessToken !== 'string' || !/^[\x21-\x7e]+$/.test(accessToken))
     return unusable('has no usable access token');
-  const refreshToken = answer.refresh_token ?? '';
+  const refreshToken = valueAt(answer, refreshTokenPath) ?? '';
   if (typeof refreshToken !== 'string' || !/^[\x20-\x7e]*$/.test(refreshToken))
     return unusable('has no usable refresh token');
-  if (repeatsToken(response.body)) return unusable('has a token twice');
+  if (repeatsAny(response.body, [accessTokenPath, refreshTokenPath])) return unusable('has a token twice');
   const tokenType = answer.token_type ?? 'bearer';
   const bearers = facts.tokenTypes ?? ['bearer'];
   if (typeof tokenType !== 'string' || !bearers.includes(tokenType.toLowerCase()))
     return unusable('is of a type other than bearer');
 
-  const after = (field: string | undefined) => endOf(field && answer[field], context.sentAtMs);
+  const after = (path: string | undefined) =>
+    endOf(path && valueAt(answer, path), context.sentAtMs, facts.lifetimeUnit);
+  const named = scopesIn(valueAt(answer, facts.answer?.scope ?? 'scope'), facts);
+  const unnamed = context.requestedScopes.filter((scope) => facts.unansweredScopes?.includes(scope));
   return {
     accessToken,
     ...(refreshToken !== '' && { refreshToken }),
     issuedAt: new Date(context.sentAtMs),
-    expiresAt: after('expires_in'),
-    scopes: scopesIn(answer.scope, facts) ?? [...context.requestedScopes],
+    expiresAt: after(facts.answer?.expiresIn ?? 'expires_in'),
+    scopes: named ? [...new Set([...named, ...unnamed])] : [...context.requestedScopes],
     externalId: firstIdIn(answer, facts.externalIdFields ?? []),
     externalUserId: firstIdIn(answer, facts.externalUserIdField ? [facts.externalUserIdField] : []),
     refreshExpiresAt: after(facts.refreshExpiresInField),
@@ -196,7 +200,7 @@ export function processTokenResponse(
  */
 export function processRevokeResponse(response: HttpResponse, facts: OAuthFacts): 'REVOKED' | TokenFault {
   const answer = objectIn(response.body);
-  const error = errorIn(answer);
+  const error = errorIn(answer, facts);
   // Slack says 200 whatever happened.
   if (isSuccess(response) && (facts.revocation !== 'slack' || answer?.ok === true)) return 'REVOKED';
   const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
@@ -234,16 +238,16 @@ export function refreshDueAt(issuedAt: Date, expiresAt: Date | null, jitter: num
 }
 
 function tokenRequest(
-  endpoints: Endpoints,
+  url: string,
   facts: OAuthFacts,
   credentials: ClientCredentials | undefined,
   grant: Record<string, string>,
 ): HttpRequest {
   const { headers, members } = authenticated(facts, credentials, grant);
-  return formPost(endpoints.tokenUrl, { ...facts.tokenHeaders, ...headers }, members);
+  return post(facts.bodyFormat ?? 'form', url, { ...facts.tokenHeaders, ...headers }, members);
 }
 
-/** RFC 6749 §2.3.1: in a Basic header, each part form-encoded first, or as members of the body. */
+/** RFC 6749 §2.3.1: in a Basic header, each part form-encoded first, or as members of the body; §3.2.1 for public ones. */
 function authenticated(
   facts: OAuthFacts,
   client: ClientCredentials | undefined,
@@ -252,6 +256,8 @@ function authenticated(
   const headers = { accept: 'application/json' };
   if (facts.clientAuthentication === 'none' || !client) return { headers, members };
   const { clientId, clientSecret } = client;
+  if (facts.clientAuthentication === 'public')
+    return { headers, members: { ...members, client_id: clientId } };
   if (facts.clientAuthentication === 'body')
     return { headers, members: { ...members, client_id: clientId, client_secret: clientSecret } };
   const basic = Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64');
@@ -260,16 +266,21 @@ function authenticated(
 
 const formEncoded = (text: string) => new URLSearchParams({ x: text }).toString().slice(2);
 
-function formPost(
+function post(
+  format: 'form' | 'json',
   url: string,
   headers: Record<string, string>,
   members: Record<string, string>,
 ): HttpRequest {
+  const asJson = format === 'json';
   return {
     method: 'POST',
     url,
-    headers: { ...headers, 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(members).toString(),
+    headers: {
+      ...headers,
+      'content-type': asJson ? 'application/json' : 'application/x-www-form-urlencoded',
+    },
+    body: asJson ? JSON.stringify(members) : new URLSearchParams(members).toString(),
   };
 }
 
@@ -286,27 +297,38 @@ function objectIn(body: string): Record<string, unknown> | undefined {
   }
 }
 
-const errorIn = (answer: Record<string, unknown> | undefined): string | undefined =>
-  typeof answer?.error === 'string' && answer.error !== '' ? answer.error : undefined;
-
-/**
- * Whether a top-level member that carries a token stands twice in `json`, which must be valid: `JSON.parse` takes the
- * last, others the first, and the wrong one of two refresh tokens ends the grant.
- */
-function repeatsToken(json: string): boolean {
-  const names: string[] = [];
-  let depth = 0;
-  for (const [lexeme, name] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
-    if (lexeme === '{' || lexeme === '[') depth += 1;
-    else if (lexeme === '}' || lexeme === ']') depth -= 1;
-    else if (name !== undefined && depth === 1) names.push(JSON.parse(name) as string);
-  }
-  return ['access_token', 'refresh_token'].some((token) => names.indexOf(token) !== names.lastIndexOf(token));
+function errorIn(answer: Record<string, unknown> | undefined, facts: OAuthFacts): string | undefined {
+  const error = answer && valueAt(answer, facts.answer?.error ?? 'error');
+  return typeof error === 'string' && error !== '' ? error : undefined;
 }
 
-function endOf(lifetime: unknown, sentAtMs: number): Date | null {
+/**
+ * Whether a member that carries a token stands twice in `json`, which must be valid: `JSON.parse` takes the last,
+ * others the first, and the wrong one of two refresh tokens ends the grant.
+ */
+function repeatsAny(json: string, paths: readonly string[]): boolean {
+  const seen = new Set<string>();
+  const inside: string[] = [];
+  let latest = '';
+  for (const [lexeme, name] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}[\]]/g)) {
+    if (lexeme === '{' || lexeme === '[') inside.push(latest);
+    else if (lexeme === '}' || lexeme === ']') inside.pop();
+    else if (name !== undefined) {
+      latest = JSON.parse(name) as string;
+      const path = [...inside.slice(1), latest].join('.');
+      if (seen.has(path)) return true;
+      if (paths.includes(path)) seen.add(path);
+    }
+  }
+  return false;
+}
+
+const secondsIn: Record<LifetimeUnit, number> = { milliseconds: 0.001, seconds: 1, minutes: 60 };
+
+function endOf(lifetime: unknown, sentAtMs: number, unit: LifetimeUnit = 'seconds'): Date | null {
   const isDigits = typeof lifetime === 'string' && /^\d+(\.\d+)?$/.test(lifetime);
-  const seconds = isDigits || typeof lifetime === 'number' ? Math.floor(Number(lifetime)) : 0;
+  const count = isDigits || typeof lifetime === 'number' ? Number(lifetime) : 0;
+  const seconds = Math.floor(count * secondsIn[unit]);
   if (!(seconds > 0)) return null;
   return new Date(sentAtMs + Math.min(seconds, longestLifetimeSeconds) * 1000);
 }
@@ -323,9 +345,8 @@ function scopesIn(scope: unknown, { scopeSeparator }: OAuthFacts): string[] | un
 /** Of a form that is safe to show and to store. */
 function firstIdIn(answer: Record<string, unknown>, paths: readonly string[]): string | null {
   for (const path of paths) {
-    const value = path
-      .split('.')
-      .reduce<unknown>((at, name) => (at as Record<string, unknown> | null | undefined)?.[name], answer);
+    const found = valueAt(answer, path);
+    const value = Number.isSafeInteger(found) ? String(found) : found;
     if (typeof value === 'string' && /^[\x20-\x7e]{1,200}$/.test(value)) return value;
   }
   return null;
@@ -345,7 +366,7 @@ function judge(
   gone?: (typeof grantGone)[keyof typeof grantGone],
 ): TokenFault {
   const { status } = response;
-  const error = errorIn(answer);
+  const error = errorIn(answer, facts);
   const as = (code: keyof typeof words) => fault(response, code, words[code], error);
   if (status === 429) return as('RATE_LIMITED');
   if (status >= 500 || status === 408 || status === 425 || (status >= 300 && status < 400))

@@ -50,7 +50,9 @@ export function authorizationUrl(
     response_type: 'code',
     client_id: request.clientId,
     redirect_uri: request.redirectUri,
-    scope: request.scopes.join(facts.scopeSeparator),
+    ...(request.scopes.length > 0 && {
+      [facts.scopeParam ?? 'scope']: request.scopes.join(facts.scopeSeparator),
+    }),
     state: request.state,
     ...(request.codeChallenge !== undefined && {
       code_challenge: request.codeChallenge,
@@ -65,7 +67,7 @@ export function authorizationUrl(
 
 /**
  * Reads the redirect (RFC 6749 §4.1.2). Repeated parameters are refused, as §3.1 has it: two readers could take
- * different ones. `reason` may be shown.
+ * different ones. An issuer must be the expected one (RFC 9207 §2.4). `reason` may be shown.
  */
 export function callbackParameters(query: URLSearchParams, facts: OAuthFacts): CallbackParameters {
   const states = query.getAll('state');
@@ -74,6 +76,10 @@ export function callbackParameters(query: URLSearchParams, facts: OAuthFacts): C
   if (state === undefined) return invalid('The redirect carried no usable state.');
   if (new Set(query.keys()).size !== query.size) return invalid('The redirect carried a parameter twice.');
 
+  // Before anything else that it says: it may come from another server than the one that the person was sent to.
+  const issuer = query.get('iss');
+  if (facts.issuer !== undefined && (issuer === null ? facts.issExpected === true : issuer !== facts.issuer))
+    return invalid('The redirect came from another issuer than the one that was asked.');
   const code = query.get('code');
   const error = query.get('error');
   if (error !== null) {

@@ -68,7 +68,7 @@ export function createTokenEndpoint(deps: {
     if (!found || (found.provider.oauth.clientAuthentication !== 'none' && !found.credentials))
       return fail(
         'NOT_CONFIGURED',
-        `${found?.provider.name ?? integrationId} has no client credentials: set ${integrationId.toUpperCase()}_CLIENT_ID and _CLIENT_SECRET.`,
+        `${found?.provider.name ?? integrationId} has no client credentials: set ${integrationId.toUpperCase().replaceAll('-', '_')}_CLIENT_ID and _CLIENT_SECRET.`,
         new Date(clock.now()),
       );
     return found;

@@ -1,4 +1,4 @@
-import type { RetryPolicy } from '../calls/caller.ts';
+import type { Reach, RetryPolicy } from '../calls/caller.ts';
 import type { Endpoints, Provider, RateLimit } from './provider.ts';
 import { myCarrierPackets } from './myCarrierPackets.ts';
 import { quickbooks } from './quickbooks.ts';
@@ -12,6 +12,10 @@ export interface ConfiguredProvider {
   credentials?: { clientId: string; clientSecret: string };
   limits: readonly RateLimit[];
   retry?: Partial<RetryPolicy>;
+  /** Its addresses may be in a private network. */
+  allowPrivateNetwork?: boolean;
+  /** Hosts that the operator has aimed it at, by settings: wherever they are. */
+  aimedAt?: readonly string[];
 }
 
 export interface Catalog {
@@ -24,4 +28,14 @@ export const builtInProviders: readonly Provider[] = [quickbooks, slack, myCarri
 export function createCatalog(providers: readonly ConfiguredProvider[]): Catalog {
   const byId = new Map(providers.map((configured) => [configured.provider.id, configured]));
   return { list: () => providers, find: (id) => byId.get(id) };
+}
+
+/** How far the calls of an integration may go. Outside production this machine has emulators. */
+export function createReachOf(catalog: Catalog, production: boolean): (id: string, host: string) => Reach {
+  return (id, host) => {
+    const configured = catalog.find(id);
+    if (configured?.aimedAt?.includes(host)) return 'anywhere';
+    if (configured?.allowPrivateNetwork) return 'private';
+    return production ? 'public' : 'loopback';
+  };
 }

@@ -18,6 +18,8 @@ export interface Provider {
   oauth: OAuthFacts;
   /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
   resources: readonly string[];
+  /** How a request carries the access token; default: `authorization: Bearer …` (RFC 6750 §2.1). */
+  tokenHeader?: { name: string; prefix: string };
   /** As published; a setting may replace them. One call may count against several. */
   limits: readonly RateLimit[];
   /** Where the defaults do not fit. */
@@ -32,6 +34,8 @@ export interface Provider {
   records: RecordReads;
   /** How changes of a resource are asked for. */
   changes(resource: string): ChangeReads;
+  /** The resources of which changes can be asked for; default: all. */
+  listed?: readonly string[];
   /** Absent where the provider announces nothing. */
   webhook?: WebhookFacts;
   /** By resource: members of its object that hold personal or bank data. Nobody ever sees their values. */
@@ -50,6 +54,8 @@ export interface WebhookFacts {
 export interface Endpoints {
   authorizeUrl: string;
   tokenUrl: string;
+  /** Where refreshing is done elsewhere. */
+  refreshUrl?: string;
   revokeUrl: string;
   apiUrl: string;
 }
@@ -60,12 +66,28 @@ export interface OAuthFacts {
   /** Asked for when a connect names none; granted ones must include them. */
   scopes: readonly string[];
   scopeSeparator: ' ' | ',';
+  /** The authorization request's parameter; default: `scope`. */
+  scopeParam?: string;
+  /** Asked for, but never named in the answer, such as `offline_access`: taken for granted. */
+  unansweredScopes?: readonly string[];
   pkce: 'S256' | 'off';
-  /** `none`: the provider knows no applications, and an integration needs no credentials of ours. */
-  clientAuthentication: 'basic' | 'body' | 'none';
+  /** RFC 9207: when the redirect names its issuer, it must be this one. */
+  issuer?: string;
+  /** It always does. */
+  issExpected?: boolean;
+  /**
+   * `none`: the provider knows no applications, and an integration needs no credentials of ours. `public`: it knows them
+   * by their id alone (RFC 6749 §2.1).
+   */
+  clientAuthentication: 'basic' | 'body' | 'public' | 'none';
   /** Sent with the authorization request and with every token request. */
   authorizeParams: Readonly<Record<string, string>>;
   tokenHeaders: Readonly<Record<string, string>>;
+  /** Members of token requests beyond the standard's: of the first one, and of refreshes. */
+  tokenParams?: Readonly<Record<string, string>>;
+  refreshParams?: Readonly<Record<string, string>>;
+  /** How token requests are written; default: as a form. */
+  bodyFormat?: 'form' | 'json';
   /** The callback's query parameter that names the external account (QuickBooks `realmId`), and its form. */
   externalIdParam?: { name: string; pattern: RegExp };
   /** Where the token answer names it, e.g. `team.id`; the first that is there. */
@@ -74,7 +96,11 @@ export interface OAuthFacts {
   externalUserIdField?: string;
   /** `token_type`s that are sent as bearer tokens, in lower case. Default: `bearer`. */
   tokenTypes?: readonly string[];
-  /** Members of the token answer; all in seconds. */
+  /** Where the answer has its members, e.g. `data.token`; default: as RFC 6749 §5 names them. */
+  answer?: Partial<Record<'accessToken' | 'refreshToken' | 'expiresIn' | 'scope' | 'error', string>>;
+  /** What lifetimes are counted in; default: seconds. */
+  lifetimeUnit?: LifetimeUnit;
+  /** Members of the token answer, in the same unit. */
   refreshExpiresInField?: string;
   hardExpiresInField?: string;
   /** Error codes of the token endpoint that mean: the grant is gone, only the person can renew it. */
@@ -90,9 +116,13 @@ export interface OAuthFacts {
   replay: 'grace' | 'strict';
   /** RFC 7009; the same members as JSON; Slack's method, with the access token as bearer; or there is none. */
   revocation: 'rfc7009' | 'json' | 'slack' | 'none';
+  /** Which token is revoked; default: the refresh token where there is one, with Slack the access token. */
+  revokedToken?: 'access';
   /** What a revocation ends: one authorization, or all that this application has of the external account. */
   revokes: 'authorization' | 'externalAccount';
 }
+
+export type LifetimeUnit = 'milliseconds' | 'seconds' | 'minutes';
 
 /** At most `limit` calls in any `windowMs`; with `windowMs` 0, at most `limit` under way at one time. */
 export interface RateLimit {

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { builtInProviders, createCatalog, type ConfiguredProvider } from '../../src/providers/catalog.ts';
+import {
+  builtInProviders,
+  createCatalog,
+  createReachOf,
+  type ConfiguredProvider,
+} from '../../src/providers/catalog.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 
 const configured = (id: string): ConfiguredProvider => ({
@@ -18,6 +23,25 @@ describe('createCatalog', () => {
 
   it.each(['', 'One', 'three', 'constructor', '__proto__'])('does not find %j', (id) => {
     expect(createCatalog([configured('one')]).find(id)).toBeUndefined();
+  });
+});
+
+describe('createReachOf', () => {
+  const catalog = createCatalog([
+    configured('plain'),
+    { ...configured('inside'), allowPrivateNetwork: true },
+    { ...configured('aimed'), aimedAt: ['10.0.0.1:8443'] },
+  ]);
+
+  it.each([
+    ['plain', 'a.example', 'public', 'loopback'],
+    ['inside', 'a.example', 'private', 'private'],
+    ['aimed', '10.0.0.1:8443', 'anywhere', 'anywhere'],
+    ['aimed', '10.0.0.1', 'public', 'loopback'],
+    ['unknown', 'a.example', 'public', 'loopback'],
+  ])('lets %s at %s go %s in production, %s outside', (id, host, inProduction, outside) => {
+    expect(createReachOf(catalog, true)(id, host)).toBe(inProduction);
+    expect(createReachOf(catalog, false)(id, host)).toBe(outside);
   });
 });
 

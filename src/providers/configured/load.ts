@@ -1,0 +1,22 @@
+import { readFile } from 'node:fs/promises';
+import { ConfigurationError } from '../../errors.ts';
+import { builtInProviders } from '../catalog.ts';
+import { readIntegrations, type DescribedProvider } from './read.ts';
+
+/** The built-in integrations and those of the file, if there is one. Throws a `ConfigurationError`. */
+export async function loadIntegrations({
+  path,
+  production,
+}: {
+  path: string | undefined;
+  production: boolean;
+}): Promise<DescribedProvider[]> {
+  const file = `INTEGRATIONS_FILE ${path}`;
+  const text =
+    path === undefined
+      ? 'integrations: []'
+      : await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+          throw new ConfigurationError(`${file} cannot be read (${error.code})`);
+        });
+  return readIntegrations(text, { file, production, builtIn: builtInProviders });
+}

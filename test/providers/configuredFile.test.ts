@@ -281,6 +281,10 @@ describe('an entry that contradicts itself', () => {
     ],
     [{ issExpected: true }, 'issuer is missing: issExpected needs it'],
     [{ revoke: { style: 'json' } }, 'revokeUrl is missing: revoke needs it'],
+    [
+      { revoke: { style: 'none' }, revokeUrl: 'https://a.example/revoke' },
+      'revokeUrl is not used: revoke.style is none',
+    ],
     [{ accountId: { from: 'callback' } }, 'accountId.path is missing'],
     [{ accountId: { from: 'token' } }, 'accountId.path is missing'],
     [{ accountId: { from: 'token', path: 'a', pattern: 'x' } }, 'accountId.pattern is only for callback'],

@@ -18,7 +18,12 @@ const db = [
   'db/wakeups.ts',
 ];
 const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
-const providers = ['providers/provider.ts', 'providers/catalog.ts', 'providers/masking.ts', 'providers/signatures.ts'];
+const providers = [
+  'providers/provider.ts',
+  'providers/catalog.ts',
+  'providers/masking.ts',
+  'providers/signatures.ts',
+];
 const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
 const connections = [
   'connections/connections.ts',
@@ -28,6 +33,17 @@ const connections = [
 ];
 const sync = ['sync/changes.ts', 'sync/status.ts', 'sync/records.ts'];
 const webhooks = ['webhooks/receive.ts'];
+/** What only the operator's commands use of other folders. */
+const ops = [
+  'config.ts',
+  'keys.ts',
+  'db/migrate.ts',
+  'db/databaseClock.ts',
+  'db/secondWall.ts',
+  'oauth/keyRotation.ts',
+  'oauth/dataKeyRotation.ts',
+  'oauth/sealedValues.ts',
+];
 const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
 
 const upToDb = [...bottom, ...calls, ...events, ...db];
@@ -63,6 +79,7 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
+  layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops])),
   layer('src/sandbox/**', from('../', bottom)),
   layer('src/sandbox/*/**', from('../../', bottom), ['../../**']),
   layer('resolvers/**', from('../src/', [...upToWebhooks, 'identity.ts'])),

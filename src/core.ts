@@ -54,7 +54,7 @@ export function createCore(deps: {
   const { database, jobs, caller, catalog, addresses, interactiveDeadlineMs, clock, log, metrics } = deps;
   const hooked = (own: Kysely<Tables>) => (metrics ? withAppendHook(own, metrics.eventsAppended) : own);
   const db = hooked(database.db);
-  const forAccount = (_accountId: string) => db;
+  const forAccount = (accountId: string) => hooked(database.forAccount(accountId));
   const keys = createAccountKeys(deps.masterKeys, clock);
   const timeoutMs = deps.requestTimeoutMs * tokenPatience;
   const endpoint = createTokenEndpoint({ caller, catalog, clock, timeoutMs });

@@ -12,18 +12,21 @@ import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
 import { isMigrated, migrate } from './db/migrate.ts';
 import { openNotifications, type Notifications } from './db/notifications.ts';
+import { cureOfNoWall, currentUser } from './db/secondWall.ts';
 import { openDatabaseClock } from './db/databaseClock.ts';
 import { ConfigurationError } from './errors.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
+import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
-import { tokenChannel } from './oauth/tokenRows.ts';
+import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
+import type { ClientCredentials } from './oauth/protocol.ts';
 import { createCatalog, createReachOf, type Catalog } from './providers/catalog.ts';
 import { loadIntegrations } from './providers/configured/load.ts';
 import type { DescribedProvider } from './providers/configured/read.ts';
-import type { Provider } from './providers/provider.ts';
+import type { Endpoints, Provider } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 
@@ -69,6 +72,13 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   );
   stops.push(stopClock);
   const notifications = openLine(database, clock, log);
+  // The lock on its directory proves that the process before is gone.
+  if (database.kind === 'embedded') await endAllLeases(database.db);
+  for (const [id, count] of await findMissingMasterKeys(database.db, masterKeys))
+    log.error(
+      { masterKeyId: id, dataKeys: count },
+      'ENCRYPTION_KEYS lacks a key that is in use: the accounts it seals cannot be opened until it is back',
+    );
   const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
   const catalog = catalogOf(described, config, sandbox);
   const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };
@@ -161,6 +171,11 @@ async function openMigrated(config: Config, log: Log): Promise<Database> {
   });
   stops.push(() => database.close());
   await migrate(database, (name) => log.info({ migration: name }, 'migrated'));
+  if (!(await database.raiseWall()) && database.kind === 'postgres')
+    log.warn(
+      { cure: cureOfNoWall(await currentUser(database.db)) },
+      'row-level security is off: this database user may not use its role',
+    );
   return database;
 }
 
@@ -212,18 +227,32 @@ function catalogOf(
   config: Config,
   sandbox: Sandbox | undefined,
 ): Catalog {
+  const emulations: Record<string, Partial<Endpoints & ClientCredentials> | undefined> = {
+    quickbooks: sandbox?.quickbooks,
+    slack: sandbox?.slack,
+    mycarrierpackets: sandbox && {
+      tokenUrl: sandbox.myCarrierPackets.tokenUrl,
+      apiUrl: sandbox.myCarrierPackets.apiUrl,
+    },
+  };
   return createCatalog(
-    described.map(({ provider, allowPrivateNetwork }) => {
+    described.map(({ provider, allowPrivateNetwork, isAimed }) => {
       const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
-      const emulated = credentials || provider.id !== 'quickbooks' ? undefined : sandbox?.quickbooks;
-      const aimed = { ...emulated, ...endpoints };
-      const { refreshUrl, ...own } = provider.endpoints;
+      const { clientId, clientSecret, ...emulated } =
+        (!credentials && !isAimed && emulations[provider.id]) || {};
+      const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
+      const { refreshUrl, ...usual } = provider.endpoints;
+      const aimed = {
+        ...emulated,
+        ...(endpoints.apiUrl !== undefined && provider.endpointsAt?.(endpoints.apiUrl)),
+        ...endpoints,
+      };
       return {
         provider,
-        endpoints: { ...own, ...(refreshUrl && !aimed.tokenUrl && { refreshUrl }), ...aimed },
+        endpoints: { ...usual, ...(refreshUrl && !aimed.tokenUrl && { refreshUrl }), ...aimed },
         limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
         retry: { ...provider.retry, ...retry },
-        ...((credentials ?? emulated) && { credentials: credentials ?? emulated! }),
+        ...(own && { credentials: own }),
         allowPrivateNetwork,
         aimedAt: Object.values(aimed).flatMap((url) => (URL.canParse(url) ? [new URL(url).host] : [])),
       };

@@ -1,7 +1,9 @@
 import type { PGlite } from '@electric-sql/pglite';
 import { Kysely, PGliteDialect, sql, type Dialect, type Logger } from 'kysely';
+import { openForAccount } from './accountDialect.ts';
 import { openEmbedded } from './embedded.ts';
 import { openPool, PoolDialect } from './postgres.ts';
+import { raiseWall } from './secondWall.ts';
 import type { Tables } from './tables.ts';
 
 /**
@@ -15,7 +17,15 @@ import type { Tables } from './tables.ts';
 export type Database = EmbeddedDatabase | PostgresDatabase;
 
 interface Common {
+  /** Past all walls: for what is looked for in all accounts. */
   db: Kysely<Tables>;
+  /**
+   * For one account: where the second wall stands (see `secondWall.ts`), no statement of it sees or changes another's
+   * rows, whatever it forgets to say.
+   */
+  forAccount(accountId: string): Kysely<Tables>;
+  /** After migrating. False: it cannot be raised here, and `forAccount` is `db`. */
+  raiseWall(): Promise<boolean>;
   /** One round trip; rejects when the database cannot be reached. */
   ping(): Promise<void>;
   /** Waits for what is running. Twice is fine. */
@@ -40,8 +50,8 @@ export interface DatabaseOptions {
   poolSize: number;
   /** A client lost its server. The pool replaces it; default: nothing. */
   onPoolError?: (error: Error) => void;
-  /** Called with the text of every statement, failed ones too, but not for begin, commit and rollback. */
-  onQuery?: (sql: string) => void;
+  /** Called with the text and values of every statement, failed ones too, but not for begin, commit and rollback. */
+  onQuery?: (sql: string, values: readonly unknown[]) => void;
   /** Embedded only: a dumped data directory to start from. For tests. */
   dump?: Blob;
 }
@@ -56,7 +66,15 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const end = async () => {
       if (!pool.ending) await pool.end();
     };
-    return { kind: 'postgres', databaseUrl, ...common(new PoolDialect({ pool }), log, end) };
+    const dialect = new PoolDialect({ pool });
+    const whole = common(dialect, log, end);
+    const forAccount = openForAccount(dialect, pool, log);
+    let raised = false;
+    return {
+      ...{ kind: 'postgres', databaseUrl, ...whole },
+      forAccount: (accountId) => (raised ? forAccount(accountId) : whole.db),
+      raiseWall: async () => (raised = await raiseWall(whole.db)),
+    };
   }
 
   const { pglite, release } = await openEmbedded(dataDir, dump);
@@ -67,10 +85,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       release();
     }
   };
-  return { kind: 'embedded', pglite, ...common(new PGliteDialect({ pglite }), log, end) };
+  const whole = common(new PGliteDialect({ pglite }), log, end);
+  // One process, one user, who owns everything: the wall would stand open.
+  const embedded = { forAccount: () => whole.db, raiseWall: () => Promise.resolve(false) };
+  return { kind: 'embedded', pglite, ...whole, ...embedded };
 }
 
-function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void>): Common {
+function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void>) {
   const db = new Kysely<Tables>({ dialect, ...log });
   const close = async () => {
     try {
@@ -91,8 +112,9 @@ function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void
 }
 
 /** PGlite begins and ends transactions without a statement of ours, `pg` with one: neither is reported. */
-function statementLog(onQuery: (sql: string) => void): Logger {
+function statementLog(onQuery: (sql: string, values: readonly unknown[]) => void): Logger {
   return ({ query }) => {
-    if (!/^(begin|commit|rollback|start transaction\b.*)$/.test(query.sql)) onQuery(query.sql);
+    if (!/^(begin\b|commit$|rollback$|start transaction\b|set local )/.test(query.sql))
+      onQuery(query.sql, query.parameters);
   };
 }

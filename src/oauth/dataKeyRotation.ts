@@ -9,15 +9,7 @@ import {
   type Open,
   type StoredDataKey,
 } from './accountKeys.ts';
-import {
-  newDataKey,
-  seal,
-  sealedWith,
-  UnsealError,
-  type DataKey,
-  type MasterKeys,
-  type SealedDataKey,
-} from './encryption.ts';
+import { newDataKey, seal, sealedWith, UnsealError, type DataKey, type MasterKeys } from './encryption.ts';
 import { lockDataKeys, mostExamples } from './keyRotation.ts';
 import {
   isNamedByNone,
@@ -50,7 +42,7 @@ export interface DataKeyRotation {
   busy: number;
 }
 
-interface Deps {
+export interface DataKeyDeps {
   db: Kysely<Tables>;
   master: MasterKeys;
   clock: Clock;
@@ -71,18 +63,26 @@ const leastGraceMs = 15 * 60_000;
 export const graceMsOf = (requestTimeoutMs: number): number =>
   Math.max(leastGraceMs, 12 * requestTimeoutMs + 5 * 60_000);
 
-/** Deletes the keys that were replaced more than `graceMs` ago and that no value names. Answers how many there were. */
-export async function deleteOldDataKeys({ db, master, clock, graceMs }: Deps): Promise<number> {
+/**
+ * Deletes the keys that were replaced more than `graceMs` ago and that no value names. Answers how many there were.
+ * @param accountId of this one; default: of all
+ */
+export async function deleteOldDataKeys(
+  { db, master, clock, graceMs }: DataKeyDeps,
+  accountId: string | undefined,
+): Promise<number> {
+  const own = accountId === undefined ? sql`true` : sql`k.account_id = ${accountId}`;
   const replaced = sql<boolean>`exists (
     select from account_keys n where n.account_id = k.account_id and n.created_at > k.created_at
       and n.created_at < ${new Date(clock.now() - graceMs)} and n.master_key_id in (${sql.join([...master.byId.keys()])}))`;
   let deleted = 0;
-  for (let after: SealedDataKey | undefined; ;) {
+  for (let after: { accountId: string; id: string } | undefined; ;) {
     const page = await sql<{ accountId: string; id: string }>`
       select k.account_id as "accountId", k.id from account_keys k
-      where ${after ? sql`(k.account_id, k.id) > (${after.accountId}, ${after.id})` : sql`true`} and ${replaced}
+      where ${after ? sql`(k.account_id, k.id) > (${after.accountId}, ${after.id})` : sql`true`}
+        and ${own} and ${replaced}
       order by k.account_id, k.id limit ${pageSize}`.execute(db);
-    after = page.rows.at(-1) as SealedDataKey | undefined;
+    after = page.rows.at(-1);
     if (!after) return deleted;
     const those = sql.join(page.rows.map((row) => sql`(${row.accountId}, ${row.id}::uuid)`));
     deleted += await db.transaction().execute(async (trx) => {
@@ -96,9 +96,10 @@ export async function deleteOldDataKeys({ db, master, clock, graceMs }: Deps): P
 }
 
 /** Keys that have a newer one beside them. */
-export async function countOldDataKeys(db: Kysely<Tables>): Promise<number> {
+export async function countOldDataKeys(db: Kysely<Tables>, accountId: string | undefined): Promise<number> {
+  const own = accountId === undefined ? sql`` : sql`where account_id = ${accountId}`;
   const { rows } = await sql<{ count: number }>`
-    select (count(*) - count(distinct account_id))::int as count from account_keys`.execute(db);
+    select count(*) - count(distinct account_id) as count from account_keys ${own}`.execute(db);
   return rows[0]!.count;
 }
 
@@ -107,9 +108,9 @@ export async function countOldDataKeys(db: Kysely<Tables>): Promise<number> {
  * @param onProgress after each page
  */
 export async function rotateDataKeys(
-  deps: Deps,
+  deps: DataKeyDeps,
   accountId: string | undefined,
-  onProgress: (so: { renewed: number; resealed: number }) => void,
+  onProgress: (so: { renewed: number; resealed: number }) => void | Promise<void>,
 ): Promise<DataKeyRotation> {
   const so: DataKeyRotation = {
     ...{ renewed: 0, young: 0, resealed: 0, busy: 0 },
@@ -122,7 +123,7 @@ export async function rotateDataKeys(
     const { renewed, young } = await renew(deps, accounts);
     so.renewed += renewed;
     so.young += young;
-    onProgress(so);
+    await onProgress(so);
   }
   // A second sweep finds what services sealed with the old key while the first one was on its way.
   for (let sweeps = 0, found = 1; found > 0 && sweeps < mostSweeps; sweeps++) {
@@ -135,9 +136,10 @@ export async function rotateDataKeys(
         if (!after) break;
         const resealed = await resealAll(deps, table, rows, so);
         so.resealed += resealed;
-        found += resealed + so.busy;
-        if (resealed > 0) onProgress(so);
+        found += resealed;
+        if (resealed > 0) await onProgress(so);
       }
+    found += so.busy;
   }
   return so;
 }
@@ -159,7 +161,7 @@ async function readAccounts(
   return rows.map((row) => row.account_id);
 }
 
-function renew({ db, master, clock, graceMs }: Deps, accounts: readonly string[]) {
+function renew({ db, master, clock, graceMs }: DataKeyDeps, accounts: readonly string[]) {
   return db.transaction().execute(async (trx) => {
     await lockDataKeys(trx);
     const keys = Map.groupBy(await dataKeysOf(trx, accounts), (key) => key.accountId);
@@ -178,7 +180,7 @@ function renew({ db, master, clock, graceMs }: Deps, accounts: readonly string[]
 
 /** Answers how many values it sealed anew. */
 async function resealAll(
-  { db, master, clock }: Deps,
+  { db, master, clock }: DataKeyDeps,
   table: SealedTable,
   rows: readonly SealedRow[],
   so: DataKeyRotation,
@@ -219,7 +221,12 @@ async function resealAll(
   return resealed;
 }
 
-function resealOne(open: Open, newest: DataKey | undefined, value: SealedRow['values'][number], clock: Clock) {
+function resealOne(
+  open: Open,
+  newest: DataKey | undefined,
+  value: SealedRow['values'][number],
+  clock: Clock,
+) {
   const named = sealedWith(value.sealed);
   if (named === newest?.id) return [];
   const plaintext = open(value.place, value.sealed);

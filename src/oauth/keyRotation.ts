@@ -54,7 +54,7 @@ export function missingOf(rows: ReadonlyMap<string, number>, master: MasterKeys)
 /** @param onProgress after each batch, once it is committed */
 export async function rotateMasterKey(
   { db, master, clock }: { db: Kysely<Tables>; master: MasterKeys; clock: Clock },
-  onProgress: (resealed: number) => void,
+  onProgress: (resealed: number) => void | Promise<void>,
 ): Promise<MasterKeyRotation> {
   const old = [...master.byId.keys()].filter((id) => id !== master.sealing.id);
   const corrupt: MasterKeyRotation['corrupt'] = { count: 0, examples: [] };
@@ -81,11 +81,11 @@ export async function rotateMasterKey(
       const written = changes.length > 0 ? await writeKeys(db, changes) : 0;
       moved += written;
       resealed += written;
-      if (written > 0) onProgress(resealed);
+      if (written > 0) await onProgress(resealed);
     }
   };
 
-  if (old.length > 0) for (let passes = 0; passes < mostPasses && (await pass()) > 0; ) passes += 1;
+  if (old.length > 0) for (let passes = 0; passes < mostPasses && (await pass()) > 0;) passes += 1;
   return { resealed, corrupt, rows: await countByMasterKey(db) };
 }
 

@@ -111,14 +111,19 @@ export function revokeRequest(
   return post(facts.revocation === 'json' ? 'json' : 'form', endpoints.revokeUrl, headers, members);
 }
 
-/** The token that a revocation takes: the one that stands for the whole grant, or the one that lets it be asked for. */
-export function tokenToRevoke(
-  facts: OAuthFacts,
-  tokens: { accessToken: string; refreshToken?: string },
-): string {
+/** Stands for the whole grant, or, where a method of the API ends it, lets that be called. */
+export function tokenToRevoke(facts: OAuthFacts, { accessToken, refreshToken }: GrantTokens): string {
   const byAccessToken = facts.revocation === 'slack' || facts.revokedToken === 'access';
-  return byAccessToken ? tokens.accessToken : (tokens.refreshToken ?? tokens.accessToken);
+  return byAccessToken ? accessToken : (refreshToken ?? accessToken);
 }
+
+export interface GrantTokens {
+  accessToken: string;
+  refreshToken?: string;
+}
+
+/** Slack uninstalls an app for nobody whose access token has run out: a new one can ask for it. */
+export const tokenRanOut = 'token_expired';
 
 /**
  * Judges an answer to a code exchange or a refresh (RFC 6749 §5). Lifetimes (`expires_in` and the provider's others), in
@@ -201,7 +206,11 @@ export function processRevokeResponse(response: HttpResponse, facts: OAuthFacts)
   const description = typeof answer?.error_description === 'string' ? answer.error_description : '';
   // Intuit's 400 for a token that it does not know need not say why. A page of a proxy says nothing.
   const silent = response.body.trim() === '' || answer !== undefined;
-  const dead = error === undefined ? silent : deadTokenErrors.has(error) || deadTokenWords.test(description);
+  const ranOut = facts.revocation === 'slack' && error === tokenRanOut;
+  const dead =
+    error === undefined
+      ? silent
+      : !ranOut && (deadTokenErrors.has(error) || deadTokenWords.test(description));
   const refused = response.status === 400 || (facts.revocation === 'slack' && isSuccess(response));
   return refused && dead ? 'REVOKED' : judge(response, answer, facts);
 }

@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from './accountKeys.ts';
 import { UnsealError } from './encryption.ts';
-import { tokenToRevoke } from './protocol.ts';
+import { tokenRanOut, tokenToRevoke, type GrantTokens, type TokenSet } from './protocol.ts';
 import type { TokenEndpoint } from './tokenEndpoint.ts';
 
 /**
@@ -19,7 +19,7 @@ export interface Revocations {
   keep(
     trx: Transaction<Tables>,
     ref: ConnectionRef,
-    tokens: { accessToken: string; refreshToken?: string },
+    tokens: GrantTokens,
     externalId: string | null,
   ): Promise<string | undefined>;
   /** Tries now, for `patienceMs` at most. PENDING means that the job goes on trying. */
@@ -98,17 +98,51 @@ export function createRevocations(deps: {
     const ref = { accountId: row.account_id, id: row.connection_id, integrationId: row.integration_id };
     if (await isNeeded(row))
       return log.info({ connectionId: ref.id }, 'not revoked: the external account is connected again');
+    let tokens: GrantTokens;
     try {
       const open = await keys.opener(forAccount(ref.accountId), ref.accountId);
-      await endpoint.revoke(row.integration_id, open(place(ref), row.token_encrypted), deadlineAtMs);
+      tokens = tokensIn(open(place(ref), row.token_encrypted));
     } catch (error) {
       if (!(error instanceof UnsealError)) throw error;
       if (error.code === 'KEY_UNAVAILABLE') fail('NOT_CONFIGURED', error.message, new Date(clock.now()));
-      log.error(
+      return log.error(
         { connectionId: ref.id, reason: error.code },
         'a token that does not open cannot be revoked: given up',
       );
     }
+    const facts = catalog.find(ref.integrationId)!.provider.oauth;
+    const ask = (of: GrantTokens) =>
+      endpoint.revoke(ref.integrationId, tokenToRevoke(facts, of), deadlineAtMs);
+    try {
+      await ask(tokens);
+    } catch (error) {
+      const ranOut = error instanceof IntegrationError && error.problem.providerCode === tokenRanOut;
+      if (!ranOut || tokens.refreshToken === undefined) throw error;
+      const renewed = await endpoint
+        .refresh(ref.integrationId, tokens.refreshToken, [])
+        // The grant has ended already.
+        .catch((refused: unknown) => {
+          const gone = refused instanceof IntegrationError && refused.code === 'REAUTHORIZATION_REQUIRED';
+          if (!gone) throw refused;
+        });
+      if (!renewed) return;
+      await replace(row, ref, tokens, renewed);
+      await ask(renewed);
+    }
+  };
+
+  /** A rotated refresh token is stored before anything else can fail. */
+  const replace = async (row: RevocationRow, ref: ConnectionRef, old: GrantTokens, set: TokenSet) => {
+    const { accessToken, refreshToken = old.refreshToken } = set;
+    const own = forAccount(ref.accountId);
+    const seal = await keys.sealer(own, ref.accountId);
+    const text = JSON.stringify(onlyTokens({ accessToken, ...(refreshToken && { refreshToken }) }));
+    await own
+      .updateTable('token_revocations')
+      .set({ token_encrypted: seal(place(ref), text) })
+      .where('account_id', '=', ref.accountId)
+      .where('id', '=', row.id)
+      .execute();
   };
 
   const revoke = async (accountId: string, id: string, deadlineAtMs?: number): Promise<void> => {
@@ -151,7 +185,7 @@ export function createRevocations(deps: {
           integration_id: ref.integrationId,
           connection_id: ref.id,
           external_id: externalId,
-          token_encrypted: seal(place(ref), tokenToRevoke(facts, tokens)),
+          token_encrypted: seal(place(ref), JSON.stringify(onlyTokens(tokens))),
         })
         .execute();
       await jobs.send(
@@ -232,3 +266,13 @@ export function createRevocations(deps: {
 }
 
 const place = (ref: ConnectionRef) => sealedPlace(ref, 'token_revocations', 'token_encrypted');
+
+const onlyTokens = ({ accessToken, refreshToken }: GrantTokens): GrantTokens => ({
+  accessToken,
+  ...(refreshToken !== undefined && { refreshToken }),
+});
+
+/** Rows of the version before hold one token and nothing else. */
+function tokensIn(text: string): GrantTokens {
+  return text.startsWith('{') ? (JSON.parse(text) as GrantTokens) : { accessToken: text, refreshToken: text };
+}

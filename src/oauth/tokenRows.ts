@@ -79,15 +79,14 @@ export function createTokenRows(deps: {
       const found = new Map<string, StoredToken>();
       await Promise.all(
         [...Map.groupBy(refs, (ref) => ref.accountId)].map(async ([accountId, own]) => {
-          const [list, open] = await Promise.all([
-            forAccount(accountId)
-              .selectFrom('oauth_tokens')
-              .selectAll()
-              .where('account_id', '=', accountId)
-              .where('connection_id', 'in', [...new Set(own.map((ref) => ref.id))])
-              .execute(),
-            keys.opener(forAccount(accountId), accountId),
-          ]);
+          const list = await forAccount(accountId)
+            .selectFrom('oauth_tokens')
+            .selectAll()
+            .where('account_id', '=', accountId)
+            .where('connection_id', 'in', [...new Set(own.map((ref) => ref.id))])
+            .execute();
+          // After the rows: a value may have been sealed anew meanwhile, with a key that is new too.
+          const open = await keys.opener(forAccount(accountId), accountId);
           for (const row of list) found.set(keyOf(accountId, row.connection_id), { row, open });
         }),
       );
@@ -196,6 +195,12 @@ export function createTokenRows(deps: {
       return was;
     },
   };
+}
+
+/** Where no other process can be alive, whoever holds a lease is dead: nobody has to wait for its end. */
+export async function endAllLeases(db: Kysely<Tables>): Promise<void> {
+  const now = sql<Date>`clock_timestamp()`;
+  await db.updateTable('oauth_tokens').set({ lease_until: now }).where('lease_until', '>', now).execute();
 }
 
 /** What a new token leaves of the attempts before it. */

@@ -20,6 +20,7 @@ export const myCarrierPackets: Provider = {
     revokeUrl: '',
     apiUrl: 'https://api.mycarrierpackets.com',
   },
+  endpointsAt: (apiUrl) => ({ tokenUrl: `${apiUrl}/token` }),
   oauth: {
     // An integration user's name and password: there is no other way in, and no client id.
     grant: 'password',

@@ -21,12 +21,15 @@ export function myCarrierPacketsChanges(resource: string): ChangeReads {
       page: 1,
     }),
 
-    request: (target, position) =>
-      read(target, operation, {
+    request: (target, position) => ({
+      ...read(target, operation, {
         fromDate: String(position.from),
         toDate: String(position.to),
         ...(paged && { pageNumber: String(position.page), pageSize: String(pageSize) }),
       }),
+      // The interval holds for the first page: the others belong to it.
+      ...(position.page !== 1 && { operation: `${operation}, a further page` }),
+    }),
 
     parse(response, position): ChangePage {
       const body = jsonIn(response.body);

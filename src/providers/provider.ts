@@ -13,6 +13,8 @@ export interface Provider {
   name: string;
   auth: 'OAUTH2' | 'CREDENTIALS';
   endpoints: Endpoints;
+  /** Those that follow from the API's address, where a setting aims that elsewhere. */
+  endpointsAt?(apiUrl: string): Partial<Endpoints>;
   oauth: OAuthFacts;
   /** Kinds of record that can be read, by the provider's own names, e.g. `Invoice`. */
   resources: readonly string[];

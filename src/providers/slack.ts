@@ -18,6 +18,10 @@ export const slack: Provider = {
     revokeUrl: 'https://slack.com/api/apps.uninstall',
     apiUrl: 'https://slack.com/api',
   },
+  endpointsAt: (apiUrl) => ({
+    tokenUrl: `${apiUrl}/oauth.v2.access`,
+    revokeUrl: `${apiUrl}/apps.uninstall`,
+  }),
   oauth: {
     grant: 'authorization_code',
     scopes: ['channels:read', 'team:read', 'users:read'],

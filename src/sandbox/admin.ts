@@ -13,6 +13,8 @@ export interface AdminOptions {
   requests: RequestLog;
   faults: Faults;
   quickbooks: QuickBooksSandbox;
+  /** By integration id: routes of the other providers, below it. */
+  others?: Readonly<Record<string, (app: FastifyInstance) => void>>;
 }
 
 const realm = z.strictObject({ realmId: z.string() });
@@ -23,16 +25,23 @@ const recordChange = z.strictObject({
   record: z.record(z.string(), z.unknown()),
 });
 
-class BadInput extends Error {
+/** What a route's handler throws for input that cannot be used. */
+export class BadInput extends Error {
   override readonly name = 'BadInput';
 }
 
 /** `/_admin`: how tests and developers steer the sandbox. Bad input is a 400 whose `error` names what is wrong. */
-export function adminRoutes(app: FastifyInstance, { requests, faults, quickbooks }: AdminOptions): void {
+export function adminRoutes(
+  app: FastifyInstance,
+  { requests, faults, quickbooks, others = {} }: AdminOptions,
+): void {
   app.setErrorHandler((error, _request, reply) => {
     if (error instanceof BadInput) return reply.code(400).send({ error: error.message });
     throw error;
   });
+  for (const [id, routes] of Object.entries(others)) {
+    void app.register(async (scope) => routes(scope), { prefix: `/${id}` });
+  }
   const companyOf = (realmId: string) => {
     const company = quickbooks.findCompany(realmId);
     if (!company) throw new BadInput(`realmId: no company ${realmId}`);
@@ -103,7 +112,8 @@ export function adminRoutes(app: FastifyInstance, { requests, faults, quickbooks
   });
 }
 
-function read<T>(request: FastifyRequest, shape: z.ZodType<T>): T {
+/** The JSON body. */
+export function read<T>(request: FastifyRequest, shape: z.ZodType<T>): T {
   // A page of some web site can post a form or plain text to this port, but not this type.
   if (!(request.headers['content-type'] ?? '').startsWith('application/json')) {
     throw new BadInput('content-type: application/json is needed');
@@ -117,7 +127,7 @@ function read<T>(request: FastifyRequest, shape: z.ZodType<T>): T {
   return check(body, shape);
 }
 
-function check<T>(value: unknown, shape: z.ZodType<T>): T {
+export function check<T>(value: unknown, shape: z.ZodType<T>): T {
   const parsed = shape.safeParse(value);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);

@@ -9,10 +9,12 @@ export interface LoggedRequest {
   /** With the query; values that could be secret are replaced. */
   path: string;
   realmId: string | null;
+  /** Of Slack's requests, once a token or a code told it. */
+  teamId?: string;
   /** Null while the request is under way, and for good when its answer was dropped. */
   status: number | null;
   durationMs: number | null;
-  /** Of token requests: `authorization_code`, `refresh_token`, or `other`. */
+  /** Of token requests: `authorization_code`, `password`, `refresh_token`, or `other`. */
   grantType?: string;
 }
 
@@ -20,7 +22,10 @@ export interface RequestLog {
   list(): readonly LoggedRequest[];
   clear(): void;
   /** Adds what only the handler knows. */
-  note(request: FastifyRequest, facts: Partial<Pick<LoggedRequest, 'realmId' | 'grantType'>>): void;
+  note(
+    request: FastifyRequest,
+    facts: Partial<Pick<LoggedRequest, 'realmId' | 'teamId' | 'grantType'>>,
+  ): void;
   /** The answer will not reach the client. */
   dropped(request: FastifyRequest): void;
 }

@@ -1,11 +1,15 @@
-import { fastify } from 'fastify';
+import { fastify, type FastifyInstance } from 'fastify';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../clock.ts';
 import { adminRoutes } from './admin.ts';
 import { installFaults } from './faults.ts';
+import { myCarrierPacketsAdmin } from './myCarrierPackets/admin.ts';
+import { mountMyCarrierPackets, type MyCarrierPacketsSandbox } from './myCarrierPackets/myCarrierPackets.ts';
 import { escapeMarkup, page } from './pages.ts';
 import { mountQuickBooks, type QuickBooksSandbox } from './quickbooks/quickbooks.ts';
 import { requestLog, type RequestLog } from './requestLog.ts';
+import { slackAdmin } from './slack/admin.ts';
+import { mountSlack, type SlackSandbox } from './slack/slack.ts';
 import { openStateFile } from './stateFile.ts';
 
 export interface SandboxOptions {
@@ -14,7 +18,10 @@ export interface SandboxOptions {
   /** Default 127.0.0.1. Whoever reaches the port can steer the sandbox. */
   host?: string;
   clock: Clock;
-  /** Keeps grants, codes and changed records over a restart; hashes of tokens, no tokens. Default: nothing is kept. */
+  /**
+   * Keeps grants, codes and changed records over a restart; hashes of tokens, no tokens, but the secrets of webhook
+   * subscriptions. Default: nothing is kept.
+   */
   stateFile?: string;
   /** Told of every request once it is over, as `GET /_admin/requests` shows it, and of failures inside the sandbox. */
   log?: (line: object) => void;
@@ -30,6 +37,26 @@ export interface Sandbox {
     apiUrl: string;
     clientId: string;
     clientSecret: string;
+  };
+  slack: {
+    authorizeUrl: string;
+    tokenUrl: string;
+    /** `apps.uninstall`: `auth.revoke` would end one token only. */
+    revokeUrl: string;
+    /** A method's name is appended to it. */
+    apiUrl: string;
+    clientId: string;
+    clientSecret: string;
+    /** Of what it sends to the app. */
+    signingSecret: string;
+  };
+  myCarrierPackets: {
+    tokenUrl: string;
+    apiUrl: string;
+    username: string;
+    password: string;
+    /** As in its webhooks. */
+    customerId: number;
   };
   /** Ends open requests too. */
   close(): Promise<void>;
@@ -49,12 +76,22 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   let url = '';
   let requests: RequestLog | undefined;
   let quickbooks: QuickBooksSandbox | undefined;
+  let slack: SlackSandbox | undefined;
+  let myCarrierPackets: MyCarrierPacketsSandbox | undefined;
   const faults = installFaults(
     app,
     {
       clock,
       signal: closing.signal,
-      bodyFor: (status, request) => quickbooks?.bodyFor(status, request) ?? '',
+      bodyFor: (status, request) => {
+        const { url: path } = request;
+        const provider = path.startsWith('/slack')
+          ? slack
+          : path.startsWith('/mycarrierpackets')
+            ? myCarrierPackets
+            : quickbooks;
+        return provider?.bodyFor(status, request) ?? '';
+      },
     },
     () => requests!,
   );
@@ -69,10 +106,36 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     { prefix: '/quickbooks' },
   );
   const mounted = quickbooks!;
-  await app.register(async (scope) => adminRoutes(scope, { requests: logged, faults, quickbooks: mounted }), {
-    prefix: '/_admin',
-  });
-  app.get('/', (_request, reply) => reply.type('text/html; charset=utf-8').send(indexPage(mounted)));
+  await app.register(
+    async (scope) => {
+      slack = mountSlack(scope, { clock, state, requests: logged, log, signal: closing.signal });
+    },
+    { prefix: '/slack' },
+  );
+  await app.register(
+    async (scope) => {
+      const common = { clock, state, requests: logged, log };
+      myCarrierPackets = mountMyCarrierPackets(scope, {
+        ...common,
+        origin: () => url,
+        signal: closing.signal,
+      });
+    },
+    { prefix: '/mycarrierpackets' },
+  );
+  const workspaces = slack!;
+  const carriers = myCarrierPackets!;
+  const others = {
+    slack: (scope: FastifyInstance) => slackAdmin(scope, workspaces, clock),
+    mycarrierpackets: (scope: FastifyInstance) => myCarrierPacketsAdmin(scope, carriers),
+  };
+  const steered = { requests: logged, faults, quickbooks: mounted, others };
+  await app.register(async (scope) => adminRoutes(scope, steered), { prefix: '/_admin' });
+  app.get('/', (_request, reply) =>
+    reply
+      .type('text/html; charset=utf-8')
+      .send(indexPage(mounted, [workspaces.summary(), carriers.summary()])),
+  );
 
   await app.listen({ port: options.port, host });
   url = urlOf(host, app.server.address() as AddressInfo);
@@ -86,6 +149,22 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       clientId: mounted.clientId,
       clientSecret: mounted.clientSecret,
     },
+    slack: {
+      authorizeUrl: `${url}/slack/oauth/v2/authorize`,
+      tokenUrl: `${url}/slack/api/oauth.v2.access`,
+      revokeUrl: `${url}/slack/api/apps.uninstall`,
+      apiUrl: `${url}/slack/api`,
+      clientId: workspaces.clientId,
+      clientSecret: workspaces.clientSecret,
+      signingSecret: workspaces.signingSecret,
+    },
+    myCarrierPackets: {
+      tokenUrl: `${url}/mycarrierpackets/token`,
+      apiUrl: `${url}/mycarrierpackets`,
+      username: carriers.username,
+      password: carriers.password,
+      customerId: carriers.customerId,
+    },
     async close() {
       closing.abort();
       await app.close();
@@ -98,7 +177,8 @@ function urlOf(host: string, { port }: AddressInfo): string {
   return `http://${anywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function indexPage(quickbooks: QuickBooksSandbox): string {
+/** `summaries`: markup of the other providers. */
+function indexPage(quickbooks: QuickBooksSandbox, summaries: readonly string[]): string {
   const rows = quickbooks.companies().map(({ realmId, name }) => {
     const counts = ['Customer', 'Vendor', 'Invoice', 'Bill', 'Payment'].map((kind) => {
       const count = quickbooks.findCompany(realmId)?.list(kind).length ?? 0;
@@ -115,6 +195,7 @@ function indexPage(quickbooks: QuickBooksSandbox): string {
     <p>Emulated providers with made-up data, for development and tests. They misbehave on request.</p>
     <h2>QuickBooks Online, below <code>/quickbooks</code></h2><table>${rows.join('')}</table>
     <p><a href="/quickbooks/.well-known/openid_sandbox_configuration">Discovery document</a></p>
+    ${summaries.join('')}
     <h2>Steering</h2><ul>${links.join('')}</ul>`,
   );
 }

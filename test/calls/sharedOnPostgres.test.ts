@@ -181,8 +181,8 @@ describe('processes that lose the database', () => {
       expect(within(times, lostAt + 2 * horizonMs + 50, backAt)).toBe(0);
       // It takes a moment to notice that it is back; nothing was used meanwhile.
       const settledAt = backAt + 1_000;
-      expect(within(times, settledAt, endedAt) / ((endedAt - settledAt) / 1_000)).toBeGreaterThan(0.8 * 20);
-      expect(Math.max(...ended.map(({ tookMs }) => tookMs))).toBeLessThan(1_000 + 150);
+      expect(within(times, settledAt, endedAt) / ((endedAt - settledAt) / 1_000)).toBeGreaterThan(0.6 * 20);
+      expect(Math.max(...ended.map(({ tookMs }) => tookMs))).toBeLessThan(1_000 + 1_500);
       expect(new Set(ended.map(({ code }) => code))).toEqual(new Set(['OK', 'DEADLINE_EXCEEDED']));
       expect((await waiting).code).toBe('OK');
       for (const { troubles } of both) expect(troubles.length > 0).toBe(how === 'cut');

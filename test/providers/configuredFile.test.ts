@@ -167,7 +167,14 @@ integrations:
       },
       allowPrivateNetwork: true,
       verified: true,
+      isAimed: true,
     });
+    const slackAt = file({ id: 'slack', api: { baseUrl: 'https://proxy.example/api' } });
+    expect(read(slackAt)[1]!.provider.endpoints).toMatchObject({
+      authorizeUrl: 'https://slack.com/oauth/v2/authorize',
+      tokenUrl: 'https://proxy.example/api/oauth.v2.access',
+    });
+    expect(read(file({ id: 'slack', displayName: 'S' }))[1]).toMatchObject({ isAimed: false });
     expect(read(yaml).map(({ provider }) => provider.id)).toEqual(builtInProviders.map(({ id }) => id));
   });
 

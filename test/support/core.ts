@@ -21,7 +21,9 @@ import { createLog } from '../../src/log.ts';
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { revocationQueues } from '../../src/oauth/revocations.ts';
 import { createCatalog, type ConfiguredProvider } from '../../src/providers/catalog.ts';
+import { myCarrierPackets } from '../../src/providers/myCarrierPackets.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
+import { slack } from '../../src/providers/slack.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { consent } from './browser.ts';
 import type { OpenTestDatabase } from './databases.ts';
@@ -45,6 +47,8 @@ export interface TestCore extends WholeCore {
   clock: ShiftedClock;
   /** Every statement since the last `statements.length = 0`, but begin and commit. */
   statements: string[];
+  /** The values of each. */
+  values: (readonly unknown[])[];
   logs(): string;
   /** Connects the account in the browser; the main company unless `fields` choose another. */
   connected(accountId: string, fields?: Record<string, string>, integrationId?: string): Promise<Connection>;
@@ -63,6 +67,13 @@ export interface TestCore extends WholeCore {
 export const returnTo = 'https://app.example.com/settings';
 const scopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
 export const identityOf = (accountId: string): Identity => ({ accountId, userId: 'user-1', scopes });
+
+const plenty = [{ name: 'second', limit: 1_000, windowMs: 1_000 }];
+
+function aimed<T extends object>(emulated: T & { clientId?: string; clientSecret?: string }) {
+  const { clientId = '', clientSecret = '', ...endpoints } = emulated;
+  return { endpoints, credentials: { clientId, clientSecret } };
+}
 
 export async function openCore(
   open: OpenTestDatabase,
@@ -85,10 +96,14 @@ export async function openCore(
     shift: (ms) => void (shifted += ms),
   };
   const statements: string[] = [];
+  const values: (readonly unknown[])[] = [];
   let logged = '';
   const log = createLog('trace', { write: (line: string) => void (logged += line) });
   const database = await open({
-    onQuery: (sql) => void statements.push(sql),
+    onQuery: (sql, own) => {
+      statements.push(sql);
+      values.push(own);
+    },
     ...(settings.poolSize !== undefined && { poolSize: settings.poolSize }),
   });
   const sandbox = await startSandbox({ port: 0, clock });
@@ -97,6 +112,7 @@ export async function openCore(
     requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
     retry: { baseMs: 10, capMs: 50, attempts: 3 },
     queue: { perBucket: 1_000, total: 10_000 },
+    onFinished: (report) => log.info(report, 'provider call'),
   });
   const jobs = await openJobs(database, {
     queues: revocationQueues,
@@ -112,8 +128,14 @@ export async function openCore(
         provider: { ...quickbooks, id },
         endpoints,
         credentials: { clientId, clientSecret },
-        limits: [{ name: 'second', limit: 1_000, windowMs: 1_000 }],
+        limits: plenty,
       })),
+      { provider: slack, ...aimed(sandbox.slack), limits: plenty },
+      {
+        provider: myCarrierPackets,
+        endpoints: { ...myCarrierPackets.endpoints, ...aimed(sandbox.myCarrierPackets).endpoints },
+        limits: plenty,
+      },
       ...(settings.others ?? []),
     ]),
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
@@ -134,6 +156,7 @@ export async function openCore(
     sandbox,
     clock,
     statements,
+    values,
     logs: () => logged,
     async authorizationUrl(accountId, more = {}) {
       const request = {
@@ -150,7 +173,10 @@ export async function openCore(
       core.connections.completeAuthorization(integrationId, new URL(location).searchParams),
     async connected(accountId, fields = {}, integrationId = 'quickbooks') {
       const url = await test.authorizationUrl(accountId, { integrationId });
-      const { connectionId, problem } = await test.callback(await consent(url, fields), integrationId);
+      const { connectionId, problem } = await test.callback(
+        await consent(url, fields, /connect|allow/i),
+        integrationId,
+      );
       if (problem || connectionId === null) throw new Error(`not connected: ${JSON.stringify(problem)}`);
       return (await core.connections.find(accountId, [connectionId])).get(connectionId)!;
     },

@@ -42,6 +42,7 @@ export async function embeddedDatabase(options: TestDatabaseOptions = {}): Promi
 export async function postgresDatabase(options: TestDatabaseOptions = {}): Promise<Database> {
   const { url, drop } = await createDatabase(templateDatabase);
   const database = await openDatabase({ databaseUrl: url, dataDir: '', poolSize: 4, ...options });
+  if (!(await database.raiseWall())) throw new Error('The second wall does not stand.');
   return {
     ...database,
     close: async () => {

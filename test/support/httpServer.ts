@@ -64,6 +64,11 @@ export interface AnsweringServer {
   close(): Promise<void>;
 }
 
+export interface Answer {
+  status: number;
+  body: object;
+}
+
 export interface Asked {
   method: string;
   path: string;
@@ -73,16 +78,17 @@ export interface Asked {
 
 /** A provider that answers in JSON what the function says of each request. */
 export async function answeringServer(
-  answer: (request: Asked) => { status: number; body: object },
+  answer: (request: Asked) => Answer | Promise<Answer>,
 ): Promise<AnsweringServer> {
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk) => (body += String(chunk)));
     request.on('end', () => {
       const { method = '', url: path = '', headers } = request;
-      const given = answer({ method, path, headers, body });
-      response.writeHead(given.status, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(given.body));
+      void Promise.resolve(answer({ method, path, headers, body })).then((given) => {
+        response.writeHead(given.status, { 'content-type': 'application/json' });
+        response.end(JSON.stringify(given.body));
+      });
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -50,6 +50,7 @@ export default async function startPostgresServer(project: TestProject): Promise
   await server.createDatabase(templateDatabase);
   const template = await openDatabase({ databaseUrl: url(templateDatabase), dataDir: '', poolSize: 1 });
   await migrate(template);
+  await template.raiseWall();
   await template.close();
 
   project.provide('postgresUrl', url('postgres'));

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import type { Kysely } from 'kysely';
+import { systemClock } from '../../src/clock.ts';
+import type { Tables } from '../../src/db/tables.ts';
+import { insertDataKeys, sealedPlace, type StoredDataKey } from '../../src/oauth/accountKeys.ts';
+import { newDataKey, parseMasterKeys, seal } from '../../src/oauth/encryption.ts';
+
+/** `id:base64` of a master key whose bytes are all `fill`. */
+export const masterKey = (id: string, fill: number): string =>
+  `${id}:${Buffer.alloc(32, fill).toString('base64')}`;
+
+/** What is sealed in a column of an account, by `version` of its row. */
+export const plaintextOf = (column: string, accountId: string, version = 1): string =>
+  `secret ${column} of ${accountId}, version ${version}`;
+
+export interface SealedAccount {
+  accountId: string;
+  connectionId: string;
+  keyId: string;
+}
+
+/**
+ * Accounts that are connected to QuickBooks, each with a data key of its own and something in every sealed column.
+ * @param encryptionKeys as the setting; the first seals
+ * @param tokensOnly seals an access and a refresh token and nothing else
+ */
+export async function addAccounts(
+  db: Kysely<Tables>,
+  encryptionKeys: string,
+  accountIds: readonly string[],
+  { createdAt = new Date(), tokensOnly = false } = {},
+): Promise<SealedAccount[]> {
+  const master = parseMasterKeys(encryptionKeys);
+  const added: SealedAccount[] = [];
+  for (let start = 0; start < accountIds.length; start += 500) {
+    const made = accountIds.slice(start, start + 500).map((accountId) => {
+      const { row, key } = newDataKey(master, accountId, systemClock);
+      const ref = { accountId, id: randomUUID(), integrationId: 'quickbooks' };
+      const sealed = (table: string, column: string) =>
+        seal(key, sealedPlace(ref, table, column), plaintextOf(column, accountId), systemClock);
+      return { row: { ...row, createdAt } satisfies StoredDataKey, ref, sealed };
+    });
+    await db
+      .insertInto('connections')
+      .values(
+        made.map(({ ref }, i) => ({
+          account_id: ref.accountId,
+          id: ref.id,
+          integration_id: ref.integrationId,
+          status: 'ACTIVE' as const,
+          external_id: String(9_000_000 + start + i),
+          connected_at: createdAt,
+        })),
+      )
+      .execute();
+    await insertDataKeys(
+      db,
+      made.map(({ row }) => row),
+    );
+    await db
+      .insertInto('oauth_tokens')
+      .values(
+        made.map(({ ref, sealed }) => ({
+          account_id: ref.accountId,
+          provider: ref.integrationId,
+          connection_id: ref.id,
+          access_token_encrypted: sealed('oauth_tokens', 'access_token_encrypted'),
+          refresh_token_encrypted: sealed('oauth_tokens', 'refresh_token_encrypted'),
+          credentials_encrypted: tokensOnly ? null : sealed('oauth_tokens', 'credentials_encrypted'),
+          issued_at: createdAt,
+          updated_at: createdAt,
+          expires_at: new Date(createdAt.getTime() + 3_600_000),
+          scopes: [],
+        })),
+      )
+      .execute();
+    if (!tokensOnly) await addOtherValues(db, made);
+    for (const { ref, row } of made)
+      added.push({ accountId: ref.accountId, connectionId: ref.id, keyId: row.id });
+  }
+  return added;
+}
+
+interface Made {
+  ref: { accountId: string; id: string; integrationId: string };
+  sealed(table: string, column: string): Buffer;
+}
+
+async function addOtherValues(db: Kysely<Tables>, made: readonly Made[]): Promise<void> {
+  await db
+    .insertInto('token_revocations')
+    .values(
+      made.map(({ ref, sealed }) => ({
+        account_id: ref.accountId,
+        id: randomUUID(),
+        integration_id: ref.integrationId,
+        connection_id: ref.id,
+        token_encrypted: sealed('token_revocations', 'token_encrypted'),
+      })),
+    )
+    .execute();
+  await db
+    .insertInto('oauth_authorizations')
+    .values(
+      made.map(({ ref, sealed }) => ({
+        state_hash: Buffer.from(randomUUID()),
+        account_id: ref.accountId,
+        integration_id: ref.integrationId,
+        connection_id: ref.id,
+        redirect_uri: 'http://localhost:4000/oauth/quickbooks/callback',
+        code_verifier_encrypted: sealed('oauth_authorizations', 'code_verifier_encrypted'),
+        scopes: [],
+        expires_at: new Date(),
+      })),
+    )
+    .execute();
+  await db
+    .insertInto('webhook_secrets')
+    .values(
+      made.map(({ ref, sealed }) => ({
+        account_id: ref.accountId,
+        connection_id: ref.id,
+        id: randomUUID(),
+        secret_encrypted: sealed('webhook_secrets', 'secret_encrypted'),
+      })),
+    )
+    .execute();
+}

@@ -236,9 +236,10 @@ function catalogOf(
     },
   };
   return createCatalog(
-    described.map(({ provider, allowPrivateNetwork }) => {
+    described.map(({ provider, allowPrivateNetwork, isAimed }) => {
       const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
-      const { clientId, clientSecret, ...emulated } = (!credentials && emulations[provider.id]) || {};
+      const { clientId, clientSecret, ...emulated } =
+        (!credentials && !isAimed && emulations[provider.id]) || {};
       const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
       const following = endpoints.apiUrl === undefined ? {} : provider.endpointsAt?.(endpoints.apiUrl);
       const aimed: Partial<Endpoints> = { ...emulated, ...following, ...endpoints };

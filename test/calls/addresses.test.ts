@@ -57,7 +57,7 @@ describe('classOf', () => {
   });
 });
 
-const own = '127.0.0.1';
+const thisMachine = '127.0.0.1';
 
 /** What a service must never fetch for somebody else. `PORT` is where this machine would answer. */
 const inward = [
@@ -125,9 +125,9 @@ const inward = [
 ];
 
 const names: Record<string, string[]> = {
-  localhost: [own, '::1'],
-  'localhost.': [own, '::1'],
-  'inside.example': ['10.0.0.7', own],
+  localhost: [thisMachine, '::1'],
+  'localhost.': [thisMachine, '::1'],
+  'inside.example': ['10.0.0.7', thisMachine],
   'rebound.example': ['::ffff:127.0.0.1', '192.168.1.1', '0.0.0.0'],
   'metadata.example': ['169.254.169.254'],
   'outside.example': ['8.8.8.8'],
@@ -181,7 +181,16 @@ describe('a request', () => {
 
   it('is told where it connects, so that none is seen for lack of looking', async () => {
     expect(await send('http://127.1:PORT/')).toMatchObject({ kind: 'answered' });
-    expect(tried).toEqual([own]);
+    expect(tried).toEqual([thisMachine]);
+  });
+
+  it('is looked up as the machine does it, where the test does not', async () => {
+    const own = createAttempt(1_000);
+    const request = { method: 'GET' as const, url: `http://localhost:${port}/`, headers: {} };
+    const { signal } = new AbortController();
+    expect(await own.send(request, signal, () => {})).toMatchObject({ kind: 'answered' });
+    expect(await own.send(request, signal, () => {}, undefined, 'public')).toMatchObject(refused);
+    await own.close();
   });
 
   it(`connects to nothing inside, for any of ${inward.length} URLs`, async () => {
@@ -213,16 +222,16 @@ describe('a request', () => {
     ))
       expect([url, await send(url, 'private')]).toEqual([url, expect.objectContaining(refused)]);
     expect(tried).toEqual([]);
-    names['inside.example'] = ['169.254.169.254', own];
+    names['inside.example'] = ['169.254.169.254', thisMachine];
     expect(await send('http://inside.example:PORT/', 'private')).toMatchObject({ kind: 'answered' });
-    expect(tried).toEqual([own]);
+    expect(tried).toEqual([thisMachine]);
   });
 
   it('does not use the open line of somebody who may go further', async () => {
     expect(await send('http://127.0.0.1:PORT/', 'anywhere')).toMatchObject({ kind: 'answered' });
     expect(await send('http://127.0.0.1:PORT/', 'loopback')).toMatchObject({ kind: 'answered' });
     expect(await send('http://127.0.0.1:PORT/', 'public')).toMatchObject(refused);
-    expect(tried).toEqual([own, own]);
+    expect(tried).toEqual([thisMachine, thisMachine]);
   });
 
   it('does not follow a redirect inside', async () => {

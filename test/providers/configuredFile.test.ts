@@ -167,7 +167,14 @@ integrations:
       },
       allowPrivateNetwork: true,
       verified: true,
+      isAimed: true,
     });
+    const slackAt = file({ id: 'slack', api: { baseUrl: 'https://proxy.example/api' } });
+    expect(read(slackAt)[1]!.provider.endpoints).toMatchObject({
+      authorizeUrl: 'https://slack.com/oauth/v2/authorize',
+      tokenUrl: 'https://proxy.example/api/oauth.v2.access',
+    });
+    expect(read(file({ id: 'slack', displayName: 'S' }))[1]).toMatchObject({ isAimed: false });
     expect(read(yaml).map(({ provider }) => provider.id)).toEqual(builtInProviders.map(({ id }) => id));
   });
 
@@ -281,6 +288,10 @@ describe('an entry that contradicts itself', () => {
     ],
     [{ issExpected: true }, 'issuer is missing: issExpected needs it'],
     [{ revoke: { style: 'json' } }, 'revokeUrl is missing: revoke needs it'],
+    [
+      { revoke: { style: 'none' }, revokeUrl: 'https://a.example/revoke' },
+      'revokeUrl is not used: revoke.style is none',
+    ],
     [{ accountId: { from: 'callback' } }, 'accountId.path is missing'],
     [{ accountId: { from: 'token' } }, 'accountId.path is missing'],
     [{ accountId: { from: 'token', path: 'a', pattern: 'x' } }, 'accountId.pattern is only for callback'],

@@ -95,6 +95,14 @@ describe('a list', () => {
     expect(next('</v1/a>; rel="first", </v1/notes?q={id}>; title="x"; rel="prev next"')).toBe(
       '/notes?q=%7Bid%7D',
     );
+    expect(next('<?page=3>; rel=next')).toBe('/notes?page=3');
+    for (const other of [
+      'mailto:.evil.example/x',
+      'javascript:.evil.example/',
+      'data:@evil.example/x',
+      'file:///etc/passwd',
+    ])
+      expect([other, next(`<${other}>; rel="next"`)]).toEqual([other, undefined]);
     for (const none of ['', 'x', '<https://a.example>', '</v1/x>; rel="last"', '<http://[>; rel="next"'])
       expect([none, next(none)]).toEqual([none, undefined]);
     for (const elsewhere of [
@@ -103,7 +111,6 @@ describe('a list', () => {
       'https://evil.example//evil.example/x',
       '/\\evil.example/x',
       'http://127.0.0.1/x',
-      'file:///etc/passwd',
       'https://u:p@evil.example/x',
     ]) {
       const url = next(`<${elsewhere}>; rel="next"`);

@@ -95,7 +95,8 @@ describe('token requests', () => {
     expect(of(undefined)).toBe('token=r');
     expect(of({ tokenKind: 'access' })).toBe('token=a');
     expect(of({ style: 'json' })).toBe('{"token":"r"}');
-    expect(provider().oauth.revocation).toBe('none');
+    for (const none of [{}, { revoke: { style: 'none' } }])
+      expect(provider(none).oauth.revocation).toBe('none');
     const ends = { revokeUrl: 'https://login.acme.example/revoke', revoke: { ends: 'account' } };
     expect(provider(ends).oauth.revokes).toBe('externalAccount');
   });

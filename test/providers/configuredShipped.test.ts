@@ -110,7 +110,7 @@ describe('docs/integrations.yaml', () => {
 });
 
 describe('docs/integrations.schema.json', () => {
-  it('is what the code says; `npm test -- -u test/providers/configuredShipped.test.ts` writes it anew', async () => {
+  it('is what the code says; `npm test -- test/providers/configuredShipped.test.ts -u` writes it anew', async () => {
     const options = await resolveConfig(new URL('../../docs/integrations.schema.json', import.meta.url));
     const schema = jsonSchemaOf(builtInProviders.map(({ id }) => id));
     const formatted = await format(JSON.stringify(schema), { ...options, parser: 'json' });

@@ -22,9 +22,10 @@ export function listReadsOf(entry: Entry, resource: string): ChangeReads {
 
     request(target, position) {
       const { page } = position;
-      // Only the path: a link cannot lead to another host than the one that is called anyway.
-      if (list.paginate?.type === 'link' && typeof page === 'string')
-        return readRequest(entry, { ...target, apiUrl: new URL(target.apiUrl).origin }, resource, page);
+      if (list.paginate?.type === 'link' && typeof page === 'string') {
+        const path = pathOf(page, readRequest(entry, target, resource, list.path).url);
+        return readRequest(entry, { ...target, apiUrl: new URL(target.apiUrl).origin }, resource, path);
+      }
       const query = { ...sinceIn(list, position), ...pageIn(list, page) };
       return readRequest(entry, target, resource, list.path, {}, query);
     },
@@ -71,9 +72,10 @@ function nextOf(
   if (type === 'page') return found === 0 ? undefined : Number(page ?? firstPage) + 1;
   if (type === 'offset') return found === 0 ? undefined : Number(page ?? 0) + found;
   const named = cursorPath === undefined ? undefined : textOf(answerAt(response, cursorPath));
-  const next = type === 'cursor' ? named : pathOf(cursorPath === undefined ? linkIn(response) : named);
+  const next = type === 'cursor' || cursorPath !== undefined ? named : linkIn(response);
+  if (next === undefined || next === '' || (type === 'link' && !isOfTheWeb(next))) return undefined;
   // The same page again would never end.
-  return next === undefined || next === '' || next === page ? undefined : next;
+  return next === page ? undefined : next;
 }
 
 /** The target of `rel="next"` (RFC 8288). */
@@ -83,11 +85,18 @@ function linkIn({ headers }: HttpResponse): string | undefined {
   return undefined;
 }
 
-/** Path and query of a URL, without braces, which would be taken for names of values. */
-function pathOf(url: string | undefined): string | undefined {
-  const base = 'https://placeholder.invalid';
-  if (url === undefined || url === '' || !URL.canParse(url, base)) return undefined;
-  const { pathname, search } = new URL(url, base);
+/** Others, such as `mailto:`, have no path to go on with. */
+function isOfTheWeb(link: string): boolean {
+  const base = 'https://any.example';
+  return URL.canParse(link, base) && /^https?:$/.test(new URL(link, base).protocol);
+}
+
+/**
+ * Path and query of a link, seen from the page that had it: it cannot lead to another host than the one that is called
+ * anyway. Without braces, which would be taken for names of values.
+ */
+function pathOf(link: string, from: string): string {
+  const { pathname, search } = new URL(link, from);
   return `${pathname}${search}`.replaceAll('{', '%7B').replaceAll('}', '%7D');
 }
 

@@ -2,19 +2,19 @@ import type { Provider } from '../provider.ts';
 import { rateLimitsOf } from './provider.ts';
 import type { Override } from './schema.ts';
 
-/** A built-in provider with what a file changes of it. */
+/** A built-in provider with what a file changes of it; the same `endpoints` where it changes none. */
 export function overridden(provider: Provider, change: Override): Provider {
   const { displayName, authorizeUrl, tokenUrl, revokeUrl, api, defaultScopes, rateLimits } = change;
+  const endpoints = {
+    ...(api && { ...provider.endpointsAt?.(api.baseUrl), apiUrl: api.baseUrl }),
+    ...(authorizeUrl !== undefined && { authorizeUrl }),
+    ...(tokenUrl !== undefined && { tokenUrl }),
+    ...(revokeUrl !== undefined && { revokeUrl }),
+  };
   return {
     ...provider,
     ...(displayName !== undefined && { name: displayName }),
-    endpoints: {
-      ...provider.endpoints,
-      ...(authorizeUrl !== undefined && { authorizeUrl }),
-      ...(tokenUrl !== undefined && { tokenUrl }),
-      ...(revokeUrl !== undefined && { revokeUrl }),
-      ...(api && { apiUrl: api.baseUrl }),
-    },
+    ...(Object.keys(endpoints).length > 0 && { endpoints: { ...provider.endpoints, ...endpoints } }),
     ...(defaultScopes && { oauth: { ...provider.oauth, scopes: defaultScopes } }),
     ...(rateLimits && { limits: rateLimitsOf(rateLimits) }),
   };

@@ -14,6 +14,8 @@ export interface DescribedProvider {
   allowPrivateNetwork: boolean;
   /** false: described from documentation alone. */
   verified: boolean;
+  /** The file says where it is: no emulation stands in for it. */
+  isAimed: boolean;
 }
 
 /**
@@ -35,7 +37,7 @@ export function readIntegrations(
   }
   const data = valueOf(document, file);
   const described = new Map<string, DescribedProvider>(
-    builtIn.map((provider) => [provider.id, { provider, allowPrivateNetwork: false, verified: true }]),
+    builtIn.map((provider) => [provider.id, { provider, ...untouched }]),
   );
   const mistakes: Mistake[] = [];
   const seen = new Set<string>();
@@ -61,6 +63,8 @@ export function readIntegrations(
   );
 }
 
+const untouched = { allowPrivateNetwork: false, verified: true, isAimed: false };
+
 interface Described {
   at: (string | number)[];
   id: string | undefined;
@@ -74,8 +78,11 @@ function describe(raw: unknown, { at, id, original, production }: Described): De
   const trust = { production, allowPrivateNetwork };
   if (original) {
     const parsed = overrideShape(trust).safeParse(raw);
-    if (parsed.success)
-      return { provider: overridden(original, parsed.data), allowPrivateNetwork, verified: true };
+    if (parsed.success) {
+      const provider = overridden(original, parsed.data);
+      const isAimed = provider.endpoints !== original.endpoints;
+      return { provider, ...untouched, allowPrivateNetwork, isAimed };
+    }
     const context = { at, raw, id, schema: overrideSchema, wider: entrySchema };
     return mistakesOf(parsed.error.issues, context);
   }
@@ -85,7 +92,7 @@ function describe(raw: unknown, { at, id, original, production }: Described): De
   const contradictions = contradictionsIn(entry);
   if (contradictions.length > 0)
     return contradictions.map(({ path, message }) => ({ path: [...at, ...path], message }));
-  return { provider: toProvider(entry), allowPrivateNetwork, verified: entry.verified };
+  return { provider: toProvider(entry), allowPrivateNetwork, verified: entry.verified, isAimed: true };
 }
 
 /** Without what it quotes of the text. */

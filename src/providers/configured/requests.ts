@@ -22,6 +22,7 @@ export function readRequest(
 ): ProviderRequest {
   const known = { ...values, ...(target.externalId !== '' && { accountId: target.externalId }) };
   const url = new URL(`${target.apiUrl}${filled(path, known, encodeURIComponent)}`);
+  if (url.origin !== new URL(target.apiUrl).origin) throw new TypeError('A path leads to another host.');
   for (const [name, value] of Object.entries({ ...usable(api.defaultQuery, known), ...query }))
     if (!url.searchParams.has(name)) url.searchParams.set(name, value);
   const headers = Object.entries(usable(api.headers, known)).map(([name, value]) => [

@@ -58,11 +58,10 @@ function authorization(entry: Entry, wrong: Wrong): void {
     wrong(accountId?.from === 'callback', 'accountId.from', 'cannot be callback: there is none');
   }
   wrong(entry.issExpected && entry.issuer === undefined, 'issuer', 'is missing: issExpected needs it');
-  wrong(
-    entry.revoke !== undefined && entry.revokeUrl === undefined,
-    'revokeUrl',
-    'is missing: revoke needs it',
-  );
+  const revokes = entry.revoke !== undefined && entry.revoke.style !== 'none';
+  wrong(revokes && entry.revokeUrl === undefined, 'revokeUrl', 'is missing: revoke needs it');
+  const unused = entry.revoke?.style === 'none' && entry.revokeUrl !== undefined;
+  wrong(unused, 'revokeUrl', 'is not used: revoke.style is none');
   if (!accountId) return;
   const byCall = accountId.from === 'apiCall';
   wrong(byCall && entry.profile === undefined, 'profile', 'is missing: accountId.from needs it');

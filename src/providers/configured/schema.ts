@@ -94,9 +94,9 @@ const tokenResponse = z
 
 const revoke = z
   .strictObject({
-    style: choice('rfc7009', 'json')
+    style: choice('rfc7009', 'json', 'none')
       .default('rfc7009')
-      .describe('A form with `token` (RFC 7009), or the same as JSON.'),
+      .describe('A form with `token` (RFC 7009), the same as JSON, or not at all.'),
     tokenKind: choice('refresh', 'access')
       .default('refresh')
       .describe('Which token is sent; the access token where there is no refresh token.'),

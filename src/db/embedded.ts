@@ -57,7 +57,9 @@ async function openDirectory(dataDir: string, options: PGliteOptions): Promise<P
   } catch (error) {
     // Without the cause: it shows a line of PGlite of several hundred kilobytes.
     // PGlite throws errors of the file system as plain objects.
-    const reason = String((error as Partial<Error>).message ?? error).split('\n')[0]?.slice(0, 200);
+    const reason = String((error as Partial<Error>).message ?? error)
+      .split('\n')[0]
+      ?.slice(0, 200);
     throw new ConfigurationError(
       `The embedded database in ${directory} cannot be opened: ${reason}; restore a copy of DATA_DIR, or set another one`,
     );

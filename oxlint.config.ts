@@ -7,7 +7,7 @@ import type { OxlintConfig, OxlintOverride } from 'oxlint';
  */
 const bottom = ['errors.ts', 'log.ts', 'clock.ts', 'deadline.ts', 'background.ts'];
 const calls = ['calls/caller.ts', 'calls/http.ts', 'calls/addresses.ts', 'calls/valueAt.ts'];
-const events = ['events/events.ts'];
+const events = ['events/events.ts', 'events/feed.ts'];
 const db = [
   'db/database.ts',
   'db/tables.ts',
@@ -16,6 +16,7 @@ const db = [
   'db/jobs.ts',
   'db/untilStored.ts',
   'db/wakeups.ts',
+  'db/notifications.ts',
 ];
 const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
 const providers = [

@@ -5,6 +5,7 @@ import type { Clock } from '../src/clock.ts';
 import type { ConnectionApi } from '../src/connections/api.ts';
 import type { Connections } from '../src/connections/connections.ts';
 import type { Tables } from '../src/db/tables.ts';
+import type { EventFeed } from '../src/events/feed.ts';
 import type { Identity } from '../src/identity.ts';
 import type { Catalog } from '../src/providers/catalog.ts';
 import type { RecordStore } from '../src/sync/records.ts';
@@ -18,6 +19,7 @@ export interface Core {
   connections: Connections;
   api: ConnectionApi;
   records: RecordStore;
+  feed: EventFeed;
   caller: Caller;
   clock: Clock;
   /** How long all attempts of a provider call made for a field may take together. */

@@ -13,6 +13,7 @@ import type { Listener } from './db/notifications.ts';
 import type { Tables } from './db/tables.ts';
 import { createWakeups } from './db/wakeups.ts';
 import { withAppendHook } from './events/events.ts';
+import { createEventFeed } from './events/feed.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { createAccountKeys } from './oauth/accountKeys.ts';
@@ -92,10 +93,16 @@ export function createCore(deps: {
     ...{ db, forAccount, tokens, authorizations, api, clock, log },
     probeIntervalMs: deps.probeIntervalMs,
   });
+  const feed = createEventFeed({
+    db: database.db,
+    clock,
+    onTrouble: (error) => log.warn({ err: error }, 'events cannot be read'),
+  });
   return {
     forAccount,
     catalog,
     connections,
+    feed,
     api,
     records: createRecordStore({ forAccount, log }),
     caller,
@@ -110,6 +117,7 @@ export function createCore(deps: {
       upkeep.start();
     },
     async stop() {
+      await feed.stop();
       await upkeep.stop();
       await tokens.close();
     },

@@ -11,10 +11,11 @@ import { createCore } from './core.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
 import { isMigrated, migrate } from './db/migrate.ts';
-import { openNotifications, type Notifications } from './db/notifications.ts';
+import { embeddedNotifications, openNotifications, type Notifications } from './db/notifications.ts';
 import { cureOfNoWall, currentUser } from './db/secondWall.ts';
 import { openDatabaseClock } from './db/databaseClock.ts';
 import { ConfigurationError } from './errors.ts';
+import { eventChannel } from './events/events.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -125,7 +126,9 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     metrics,
   });
   stops.push(() => core.stop());
-  notifications?.listen(tokenChannel, core.tokensChanged);
+  notifications.listen(tokenChannel, core.tokensChanged);
+  notifications.listen(eventChannel, core.feed.changed);
+  core.feed.start();
   if (config.role !== 'api') await core.work();
 
   let draining = false;
@@ -189,14 +192,16 @@ async function openSandbox(config: Config): Promise<Sandbox> {
   return sandbox;
 }
 
-/** What processes on one PostgreSQL tell each other; an embedded database has one process only. */
-function openLine(database: Database, clock: Clock, log: Log): Notifications | undefined {
-  if (database.kind === 'embedded') return undefined;
-  const notifications = openNotifications({
-    databaseUrl: database.databaseUrl,
-    clock,
-    onError: (error) => log.warn({ err: error }, 'the line for notifications was lost'),
-  });
+/** What processes on one PostgreSQL tell each other; an embedded database has one process, which tells itself. */
+function openLine(database: Database, clock: Clock, log: Log): Notifications {
+  const notifications =
+    database.kind === 'embedded'
+      ? embeddedNotifications(database)
+      : openNotifications({
+          databaseUrl: database.databaseUrl,
+          clock,
+          onError: (error) => log.warn({ err: error }, 'the line for notifications was lost'),
+        });
   stops.push(() => notifications.close());
   return notifications;
 }
@@ -205,11 +210,11 @@ function openLine(database: Database, clock: Clock, log: Log): Notifications | u
 function openLimiter(
   config: Config,
   database: Database,
-  notifications: Notifications | undefined,
+  notifications: Notifications,
   clock: Clock,
   log: Log,
 ): RateLimiter {
-  if (!notifications) return createRateLimiter(clock);
+  if (database.kind === 'embedded') return createRateLimiter(clock);
   const limiter = createSharedRateLimiter({
     clock,
     rows: createBudgetRows(database.db),

@@ -4,7 +4,12 @@ import type { Clock } from '../clock.ts';
 import { toStored } from '../db/problems.ts';
 import type { Tables } from '../db/tables.ts';
 import { problem, type IntegrationProblem } from '../errors.ts';
-import { appendEvent, type ConnectionChange } from '../events/events.ts';
+import {
+  appendEvents,
+  type ConnectionChange,
+  type NewEvent,
+  type SyncEventSource,
+} from '../events/events.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import type { RefreshNews } from '../oauth/tokens.ts';
 import type { Catalog } from '../providers/catalog.ts';
@@ -42,6 +47,8 @@ type Lived = ConnectionRef & { generation: number };
 export interface Happening {
   change: ConnectionChange;
   userId?: string | null | undefined;
+  /** How we learnt of it; default: from the person, or by ourselves. */
+  source?: SyncEventSource;
 }
 
 /** The row as it is once no other transaction is changing it. Held until the transaction ends. */
@@ -78,32 +85,28 @@ async function announce(
   clock: Clock,
   ref: Lived,
   cause: string | null | undefined,
-  { change: what, userId }: Happening,
+  { change: what, userId, source }: Happening,
 ): Promise<void> {
-  await appendEvent(
-    trx,
-    {
-      accountId: ref.accountId,
-      connectionId: ref.id,
-      integrationId: ref.integrationId,
-      generation: ref.generation,
-      kind: 'CONNECTION_CHANGED',
-      source: userId === undefined ? 'SYSTEM' : 'USER',
-      change: what,
-      userId: userId ?? null,
-      problem: cause ?? null,
-    },
-    clock,
-  );
+  const event: NewEvent = {
+    connectionId: ref.id,
+    integrationId: ref.integrationId,
+    generation: ref.generation,
+    kind: 'CONNECTION_CHANGED',
+    source: source ?? (userId === undefined ? 'SYSTEM' : 'USER'),
+    change: what,
+    userId: userId ?? null,
+    problem: cause ?? null,
+  };
+  await appendEvents(trx, ref.accountId, [event], clock);
 }
 
 /** What calls and refreshes on behalf of a connection have shown about it. */
 export interface Health extends RefreshNews {
   /**
    * The provider, or a stored secret, proved that the grant is gone: ACTIVE becomes NEEDS_REAUTHORIZATION, unless the
-   * connection was authorized anew since. One event, however many callers found out.
+   * connection was authorized anew since. One event, however many callers found out. `source`: who told us of it.
    */
-  demote(connection: Connection, cause: IntegrationProblem): Promise<void>;
+  demote(connection: Connection, cause: IntegrationProblem, source?: SyncEventSource): Promise<void>;
   /** The provider answered: moves `checkedAt` (at most once a minute), and ends the want of a key. */
   proved(connection: Connection): Promise<void>;
 }
@@ -155,6 +158,7 @@ export function createHealth(deps: {
     ref: Lived,
     from: Connection['status'],
     cause: IntegrationProblem,
+    source?: SyncEventSource,
   ) => {
     const columns: Columns = {
       status: 'NEEDS_REAUTHORIZATION',
@@ -162,7 +166,9 @@ export function createHealth(deps: {
       checked_at: now(),
       probe_at: null,
     };
-    if (await move(trx, ref, from, columns, { change: 'REAUTHORIZATION_REQUIRED' }))
+    if (
+      await move(trx, ref, from, columns, { change: 'REAUTHORIZATION_REQUIRED', ...(source && { source }) })
+    )
       await renewAt(trx, ref, null);
   };
 
@@ -183,12 +189,12 @@ export function createHealth(deps: {
   );
 
   return {
-    async demote(connection, cause) {
+    async demote(connection, cause, source) {
       // One that waits for a missing key has been demoted; the grant's end is news, the key's absence is not.
       if (connection.status !== 'ACTIVE' && cause.actor === 'OPERATOR') return;
       await forAccount(connection.accountId)
         .transaction()
-        .execute((trx) => end(trx, connection, connection.status, cause));
+        .execute((trx) => end(trx, connection, connection.status, cause, source));
     },
 
     async proved(connection) {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Clock } from '../clock.ts';
+import type { EmbeddedDatabase } from './database.ts';
 import { applicationName } from './postgres.ts';
 
 /**
@@ -20,6 +21,19 @@ export interface Listener {
 const heartbeatMs = 10_000;
 const answerWithinMs = 5_000;
 const longestWaitMs = 5_000;
+
+/** Of the embedded database, whose only process is this one: nothing can be missed. */
+export function embeddedNotifications({ pglite }: EmbeddedDatabase): Notifications {
+  const listening: Promise<() => Promise<void>>[] = [];
+  return {
+    listen(channel, listener) {
+      listening.push(pglite.listen(channel, (payload) => listener.notified(payload)));
+    },
+    async close() {
+      for (const unlisten of await Promise.all(listening)) await unlisten();
+    },
+  };
+}
 
 /** One line of its own, kept up until `close`. */
 export function openNotifications(options: {

@@ -14,10 +14,20 @@ export interface Tables {
   event_sequences: EventSequencesTable;
   sync_events: SyncEventsTable;
   webhook_deliveries: WebhookDeliveriesTable;
+  delivery_queues: DeliveryQueuesTable;
 }
 
 export type ConnectionStatus = 'PENDING' | 'ACTIVE' | 'NEEDS_REAUTHORIZATION' | 'DISCONNECTED';
 export type SyncState = 'IDLE' | 'RUNNING' | 'BACKFILLING' | 'RATE_LIMITED' | 'FAILING' | 'PAUSED';
+
+export type WebhookDeliveryStatus = 'RECEIVED' | 'PROCESSED' | 'FAILED' | 'DEAD';
+
+/** What a provider told one connection. Times are ISO 8601. */
+export type StoredNotice = { occurredAt: string | null } & (
+  | { kind: 'record'; resource: string; externalId: string; change: 'UPSERTED' | 'DELETED' }
+  | { kind: 'revoked'; users: readonly string[] | null }
+  | { kind: 'missed' }
+);
 
 /** `occurredAt` is a string in the column: JSON has no dates. */
 export type StoredProblem = Omit<IntegrationProblem, 'occurredAt'> & { occurredAt: string };
@@ -155,6 +165,7 @@ interface ExternalRecordsTable {
   fetched_at: Date;
   deleted: Generated<boolean>;
   account_external_id: string | null;
+  event_id: string | null;
 }
 
 interface EventSequencesTable {
@@ -184,10 +195,24 @@ interface WebhookDeliveriesTable {
   account_id: string | null;
   integration_id: string;
   connection_id: string | null;
+  account_external_id: string | null;
+  generation: Generated<number>;
   event_id: string;
-  status: Generated<'RECEIVED' | 'PROCESSED' | 'FAILED' | 'DEAD'>;
+  status: Generated<WebhookDeliveryStatus>;
   received_at: GeneratedTime;
+  arrival: Generated<number>;
   attempts: Generated<number>;
+  next_attempt_at: Date | null;
+  processed_at: Date | null;
   problem: ProblemColumn;
-  body: Buffer;
+  notice: JSONColumnType<StoredNotice, string, string>;
+}
+
+interface DeliveryQueuesTable {
+  account_id: string;
+  connection_id: string;
+  due_at: Date;
+  version: Generated<number>;
+  lease_owner: string | null;
+  lease_until: Date | null;
 }

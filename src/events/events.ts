@@ -25,10 +25,9 @@ export type ConnectionChange =
   | 'RECOVERED'
   | 'REAUTHORIZATION_REQUIRED'
   | 'DISCONNECTED';
-type SyncEventRow = Selectable<Tables['sync_events']>;
+export type SyncEventRow = Selectable<Tables['sync_events']>;
 
 export interface NewEvent {
-  accountId: string;
   connectionId: string;
   integrationId: string;
   /** The connection's, at the time of the change. */
@@ -40,7 +39,15 @@ export interface NewEvent {
   userId: string | null;
   /** As stored: JSON text or null. */
   problem: string | null;
+  /** The record that it is about, or with no `externalId` the sync of a resource. */
+  resource?: string;
+  externalId?: string;
+  /** A UUID; default: a new one. */
+  id?: string;
 }
+
+/** Tells processes whose account has something new, by its id. */
+export const eventChannel = 'sync_events';
 
 /** Carried by a database and its transactions; leaves their statements as they are. */
 class AppendHook implements KyselyPlugin {
@@ -63,36 +70,42 @@ export function withAppendHook(db: Kysely<Tables>, onAppended: AppendHook['onApp
 /**
  * Appends within the transaction that makes the change, so that both are seen or neither. The account's counter row
  * stays locked until the commit: sequences are gap-free and become visible in their order, and a reader that has
- * seen n never misses a smaller one that commits later.
+ * seen n never misses a smaller one that commits later. So it comes last in its transaction: whoever holds the counter
+ * must wait for nothing. One statement, however many events, all of one account; one wake-up at the commit.
  */
-export async function appendEvent(trx: Transaction<Tables>, event: NewEvent, clock: Clock): Promise<void> {
-  const { last_sequence } = await trx
-    .insertInto('event_sequences')
-    .values({ account_id: event.accountId, last_sequence: 1 })
-    .onConflict((conflict) =>
-      conflict.column('account_id').doUpdateSet({ last_sequence: sql`event_sequences.last_sequence + 1` }),
+export async function appendEvents(
+  trx: Transaction<Tables>,
+  accountId: string,
+  events: readonly NewEvent[],
+  clock: Clock,
+): Promise<void> {
+  if (events.length === 0) return;
+  const column = <T>(of: (event: NewEvent) => T) => events.map(of);
+  await sql`
+    with counter as (
+      insert into event_sequences as own (account_id, last_sequence) values (${accountId}, ${events.length})
+      on conflict (account_id) do update set last_sequence = own.last_sequence + excluded.last_sequence
+      returning last_sequence
+    ), appended as (
+      insert into sync_events (account_id, sequence, id, kind, source, connection_id, integration_id, generation,
+        resource, external_id, problem, change, user_id, occurred_at)
+      select ${accountId}, counter.last_sequence - ${events.length} + e.place, e.id, e.kind, e.source,
+        e.connection_id, e.integration_id, e.generation, e.resource, e.external_id, e.problem::jsonb, e.change,
+        e.user_id, ${new Date(clock.now())}::timestamptz
+      from counter, unnest(${column((event) => event.id ?? clock.randomUUID())}::uuid[],
+        ${column((event) => event.kind)}::text[], ${column((event) => event.source)}::text[],
+        ${column((event) => event.connectionId)}::uuid[], ${column((event) => event.integrationId)}::text[],
+        ${column((event) => event.generation)}::int[], ${column((event) => event.resource ?? null)}::text[],
+        ${column((event) => event.externalId ?? null)}::text[], ${column((event) => event.problem)}::text[],
+        ${column((event) => event.change)}::text[], ${column((event) => event.userId)}::text[])
+        with ordinality as e (id, kind, source, connection_id, integration_id, generation, resource, external_id,
+          problem, change, user_id, place)
+      returning 1
     )
-    .returning('last_sequence')
-    .executeTakeFirstOrThrow();
-  await trx
-    .insertInto('sync_events')
-    .values({
-      account_id: event.accountId,
-      sequence: BigInt(last_sequence),
-      id: clock.randomUUID(),
-      kind: event.kind,
-      source: event.source,
-      connection_id: event.connectionId,
-      integration_id: event.integrationId,
-      generation: event.generation,
-      problem: event.problem,
-      change: event.change,
-      user_id: event.userId,
-      occurred_at: new Date(clock.now()),
-    })
-    .execute();
-  for (const plugin of trx.getExecutor().plugins)
-    if (plugin instanceof AppendHook) plugin.onAppended(event.kind, 1);
+    select pg_notify(${eventChannel}, ${accountId}) from (select from appended limit 1) one`.execute(trx);
+  const hooks = trx.getExecutor().plugins.filter((plugin) => plugin instanceof AppendHook);
+  for (const [kind, own] of Map.groupBy(events, (event) => event.kind))
+    for (const hook of hooks) hook.onAppended(kind, own.length);
 }
 
 export interface SyncEvent {
@@ -102,6 +115,7 @@ export interface SyncEvent {
   source: SyncEventSource;
   occurredAt: Date;
   connectionId: string;
+  integrationId: string;
   resource: string | null;
   externalId: string | null;
   problem: IntegrationProblem | null;
@@ -131,7 +145,10 @@ export async function listEvents(
   return new Map(connectionIds.map((id) => [id, page(id)]));
 }
 
-function eventOf(row: SyncEventRow): SyncEvent {
+/** Their place in the account's history. */
+export const sequenceOf = (cursor: string): number => Number(decodeCursor(cursor));
+
+export function eventOf(row: SyncEventRow): SyncEvent {
   return {
     id: row.id,
     cursor: encodeCursor(String(row.sequence)),
@@ -139,6 +156,7 @@ function eventOf(row: SyncEventRow): SyncEvent {
     source: row.source as SyncEventSource,
     occurredAt: row.occurred_at,
     connectionId: row.connection_id,
+    integrationId: row.integration_id,
     resource: row.resource,
     externalId: row.external_id,
     problem: fromStored(row.problem),

@@ -60,7 +60,11 @@ async function fill(db: Kysely<Tables>, accountId: string): Promise<void> {
     .execute();
   await db
     .insertInto('webhook_deliveries')
-    .values({ ...ref, id, integration_id: 'x', event_id: id, body: secret })
+    .values({ ...ref, id, integration_id: 'x', event_id: id, notice: JSON.stringify({ kind: 'missed' }) })
+    .execute();
+  await db
+    .insertInto('delivery_queues')
+    .values({ ...ref, due_at: now })
     .execute();
 }
 

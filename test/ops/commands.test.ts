@@ -256,7 +256,7 @@ Backups made before now still need them: keep a copy as long as you keep those.
               id: crypto.randomUUID(),
               integration_id: 'quickbooks',
               event_id: '1',
-              body: Buffer.from('{}'),
+              notice: JSON.stringify({ kind: 'missed', occurredAt: null }),
             },
           })
           .execute();

@@ -16,6 +16,8 @@ import type { Connection } from '../../src/connections/connection.ts';
 import { createCore, type WholeCore } from '../../src/core.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openJobs } from '../../src/db/jobs.ts';
+import { embeddedNotifications, openNotifications } from '../../src/db/notifications.ts';
+import { eventChannel } from '../../src/events/events.ts';
 import type { Identity } from '../../src/identity.ts';
 import { createLog } from '../../src/log.ts';
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
@@ -147,6 +149,12 @@ export async function openCore(
     clock,
     log,
   });
+  const notifications =
+    database.kind === 'embedded'
+      ? embeddedNotifications(database)
+      : openNotifications({ databaseUrl: database.databaseUrl, clock });
+  notifications.listen(eventChannel, core.feed.changed);
+  core.feed.start();
   const schema = createSchema();
 
   const test: TestCore = {
@@ -197,6 +205,7 @@ export async function openCore(
     },
     async close() {
       await core.stop();
+      await notifications.close();
       await jobs.stop();
       await caller.close();
       await sandbox.close();

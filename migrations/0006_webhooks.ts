@@ -51,7 +51,12 @@ const statements = [
   sql`create index connections_id on connections (id)`,
   sql`create index sync_events_old on sync_events (occurred_at)`,
   // The event that told of the record's last change.
-  sql`alter table external_records add column event_id uuid`,
+  sql`alter table external_records
+    add column event_id uuid,
+    -- By the provider's clock; null where it does not say.
+    add column deleted_at timestamptz,
+    -- Before it: what tells a record that came back from one that only changed.
+    add column was_deleted boolean not null default false`,
 ];
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -104,7 +104,7 @@ export function createCore(deps: {
     connections,
     feed,
     api,
-    records: createRecordStore({ forAccount, log }),
+    records: createRecordStore({ forAccount, clock, log }),
     caller,
     clock,
     interactiveDeadlineMs,

@@ -166,6 +166,8 @@ interface ExternalRecordsTable {
   deleted: Generated<boolean>;
   account_external_id: string | null;
   event_id: string | null;
+  deleted_at: Date | null;
+  was_deleted: Generated<boolean>;
 }
 
 interface EventSequencesTable {

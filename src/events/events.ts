@@ -1,4 +1,11 @@
-import { sql, type Kysely, type KyselyPlugin, type Selectable, type Transaction } from 'kysely';
+import {
+  sql,
+  type Kysely,
+  type KyselyPlugin,
+  type RawBuilder,
+  type Selectable,
+  type Transaction,
+} from 'kysely';
 import type { Clock } from '../clock.ts';
 import { decodeCursor, encodeCursor, pageOf, type Page, type PageRequest } from '../db/pages.ts';
 import { fromStored } from '../db/problems.ts';
@@ -82,29 +89,48 @@ export async function appendEvents(
   if (events.length === 0) return;
   const column = <T>(of: (event: NewEvent) => T) => events.map(of);
   await sql`
-    with counter as (
-      insert into event_sequences as own (account_id, last_sequence) values (${accountId}, ${events.length})
-      on conflict (account_id) do update set last_sequence = own.last_sequence + excluded.last_sequence
-      returning last_sequence
-    ), appended as (
-      insert into sync_events (account_id, sequence, id, kind, source, connection_id, integration_id, generation,
-        resource, external_id, problem, change, user_id, occurred_at)
-      select ${accountId}, counter.last_sequence - ${events.length} + e.place, e.id, e.kind, e.source,
-        e.connection_id, e.integration_id, e.generation, e.resource, e.external_id, e.problem::jsonb, e.change,
-        e.user_id, ${new Date(clock.now())}::timestamptz
-      from counter, unnest(${column((event) => event.id ?? clock.randomUUID())}::uuid[],
+    with told as (
+      select * from unnest(${column((event) => event.id ?? clock.randomUUID())}::uuid[],
         ${column((event) => event.kind)}::text[], ${column((event) => event.source)}::text[],
         ${column((event) => event.connectionId)}::uuid[], ${column((event) => event.integrationId)}::text[],
         ${column((event) => event.generation)}::int[], ${column((event) => event.resource ?? null)}::text[],
         ${column((event) => event.externalId ?? null)}::text[], ${column((event) => event.problem)}::text[],
         ${column((event) => event.change)}::text[], ${column((event) => event.userId)}::text[])
-        with ordinality as e (id, kind, source, connection_id, integration_id, generation, resource, external_id,
-          problem, change, user_id, place)
-      returning 1
-    )
-    select pg_notify(${eventChannel}, ${accountId}) from (select from appended limit 1) one`.execute(trx);
+        with ordinality as e (event_id, kind, source, connection_id, integration_id, generation, resource,
+          external_id, problem, change, user_id, place)
+    ), ${appendingTold(accountId, clock)}
+    select count(*) from woken`.execute(trx);
+  reportAppended(
+    trx,
+    events.map((event) => event.kind),
+  );
+}
+
+/**
+ * The rest of a statement whose CTE `told` has the events as rows, in the order of `place`: for what is only known
+ * within it. The statement must read from the CTE `woken`, and then call `reportAppended`.
+ */
+export const appendingTold = (accountId: string, clock: Clock): RawBuilder<unknown> => sql`
+  counter as (
+    insert into event_sequences as own (account_id, last_sequence)
+    select ${accountId}, count(*) from told having count(*) > 0
+    on conflict (account_id) do update set last_sequence = own.last_sequence + excluded.last_sequence
+    returning last_sequence
+  ), appended as (
+    insert into sync_events (account_id, sequence, id, kind, source, connection_id, integration_id, generation,
+      resource, external_id, problem, change, user_id, occurred_at)
+    select ${accountId}, counter.last_sequence + 1 - row_number() over (order by t.place desc), t.event_id, t.kind,
+      t.source, t.connection_id, t.integration_id, t.generation, t.resource, t.external_id, t.problem::jsonb,
+      t.change, t.user_id, ${new Date(clock.now())}::timestamptz
+    from counter, told t
+    returning 1
+  ), woken as (
+    select pg_notify(${eventChannel}, ${accountId}) from (select from appended limit 1) one
+  )`;
+
+export function reportAppended(trx: Kysely<Tables>, kinds: readonly SyncEventKind[]): void {
   const hooks = trx.getExecutor().plugins.filter((plugin) => plugin instanceof AppendHook);
-  for (const [kind, own] of Map.groupBy(events, (event) => event.kind))
+  for (const [kind, own] of Map.groupBy(kinds, (one) => one))
     for (const hook of hooks) hook.onAppended(kind, own.length);
 }
 

@@ -1,9 +1,11 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
+import type { Clock } from '../clock.ts';
 import type { Connection } from '../connections/connection.ts';
 import type { StoredProfile, Tables } from '../db/tables.ts';
 import { IntegrationError, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ExternalProfile, RecordSnapshot } from '../providers/provider.ts';
+import { applyChanges, unstorable, type ConnectionChanges } from './changes.ts';
 
 export interface RecordKey {
   connectionId: string;
@@ -48,10 +50,9 @@ export interface ProfileRead {
  */
 export interface RecordStore {
   /**
-   * One statement (one more for every 8 MiB), however many answers, all of one account; no record may be in two of them. The provider's
-   * newer version wins, whatever arrives last; of equal versions, and where either has no time, the one fetched last. A
-   * stored record that the provider no longer has becomes `deleted`; one that was never stored leaves no trace. Payloads
-   * over 256 KiB are left out.
+   * All of one account; no record may be in two of the answers. One statement where nothing is news, else those of
+   * `applyChanges`, whose rules hold: what is news becomes an event. A stored record that the provider no longer has
+   * becomes `deleted`; one that was never stored leaves no trace. Payloads over 256 KiB are left out.
    */
   keep(reads: readonly RecordsRead[]): Promise<void>;
   /** By `recordKey`. One statement, whatever the keys. */
@@ -81,65 +82,36 @@ export function mayBeStale(error: unknown): boolean {
   return error instanceof IntegrationError && error.retryable && passing.has(error.code);
 }
 
-const longestPayloadBytes = 256 * 1024;
-const longestStatementBytes = 8 * 1024 * 1024;
-/** What JSON can say and `jsonb` cannot hold: U+0000 and halves of surrogate pairs. It would fail all other rows too. */
-const unstorable = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
-
 export function createRecordStore(deps: {
   forAccount: (accountId: string) => Kysely<Tables>;
+  clock: Clock;
   log: Log;
 }): RecordStore {
-  const { forAccount, log } = deps;
+  const { forAccount, clock, log } = deps;
   /** The payload stays out of the line: an error of the driver carries the statement's parameters. */
-  const rowsUnless = async <T>(accountId: string, failed: string, query: RawBuilder<T>): Promise<T[]> => {
+  const unless = async <T>(failed: string, otherwise: T, work: () => Promise<T>): Promise<T> => {
     try {
-      return (await query.execute(forAccount(accountId))).rows;
+      return await work();
     } catch (error) {
       const { code, message } = error as { code?: unknown; message?: unknown };
       log.warn({ sqlState: code, reason: message }, failed);
-      return [];
+      return otherwise;
     }
   };
-
-  const insert = (rows: readonly Row[]) => {
-    const column = <K extends keyof Row>(name: K) => rows.map((row) => row[name]);
-    return sql`
-      insert into external_records as known (account_id, connection_id, resource, external_id,
-        payload, updated_at, fetched_at, deleted, account_external_id)
-      select c.account_id, c.id, r.resource, r.external_id,
-        r.payload::jsonb, r.updated_at, r.fetched_at, r.payload is null, c.external_id
-      from unnest(${column('accountId')}::text[], ${column('connectionId')}::uuid[],
-        ${column('accountExternalId')}::text[], ${column('resource')}::text[], ${column('externalId')}::text[],
-        ${column('payload')}::text[], ${column('updatedAt')}::timestamptz[], ${column('fetchedAt')}::timestamptz[])
-        as r (account_id, connection_id, account_external_id, resource, external_id,
-          payload, updated_at, fetched_at)
-      join connections c on c.account_id = r.account_id and c.id = r.connection_id
-        and c.external_id = r.account_external_id and c.status <> 'DISCONNECTED'
-      where r.payload is not null or exists (
-        select from external_records e
-        where e.account_id = c.account_id and e.connection_id = c.id and e.resource = r.resource
-          and e.external_id = r.external_id and e.account_external_id = c.external_id)
-      -- Two that store the same rows lock them in the same order.
-      order by 1, 2, 3, 4
-      on conflict (account_id, connection_id, resource, external_id) do update set
-        payload = excluded.payload,
-        updated_at = case when excluded.deleted then known.updated_at else excluded.updated_at end,
-        fetched_at = excluded.fetched_at,
-        deleted = excluded.deleted,
-        account_external_id = excluded.account_external_id
-      where known.account_external_id is distinct from excluded.account_external_id or
-        case when known.deleted or excluded.deleted
-            or coalesce(known.updated_at = excluded.updated_at, true)
-          then known.fetched_at < excluded.fetched_at
-          else known.updated_at < excluded.updated_at
-        end`;
-  };
+  const rowsUnless = <T>(accountId: string, failed: string, query: RawBuilder<T>): Promise<T[]> =>
+    unless<T[]>(failed, [], async () => (await query.execute(forAccount(accountId))).rows);
 
   return {
     async keep(reads) {
-      for (const rows of statementsOf(reads.flatMap(rowsOf)))
-        await rowsUnless(rows[0]!.accountId, 'records that were read could not be stored', insert(rows));
+      const accountId = reads[0]?.connection.accountId;
+      if (accountId === undefined) return;
+      await unless('records that were read could not be stored', undefined, () =>
+        forAccount(accountId)
+          .transaction()
+          .execute(async (trx) => {
+            await applyChanges(trx, accountId, reads.map(changesOf), 'USER', clock);
+          }),
+      );
     },
 
     async find(accountId, keys) {
@@ -194,50 +166,14 @@ export function createRecordStore(deps: {
   };
 }
 
-/** `payload` is JSON text; null for a record that does not exist. Times are ISO 8601. */
-interface Row {
-  accountId: string;
-  connectionId: string;
-  accountExternalId: string | null;
-  resource: string;
-  externalId: string;
-  payload: string | null;
-  updatedAt: string | null;
-  fetchedAt: string;
-}
-
-function rowsOf({ connection, resource, askedIds, found, fetchedAt }: RecordsRead): Row[] {
-  return askedIds.flatMap((externalId) => {
-    const snapshot = found.get(externalId);
-    const payload = snapshot ? JSON.stringify(snapshot.payload) : null;
-    if (payload !== null && (Buffer.byteLength(payload) > longestPayloadBytes || unstorable.test(payload)))
-      return [];
-    return {
-      accountId: connection.accountId,
-      connectionId: connection.id,
-      accountExternalId: connection.externalId,
-      resource,
-      externalId,
-      payload,
-      updatedAt: snapshot?.updatedAt?.toISOString() ?? null,
-      fetchedAt: fetchedAt.toISOString(),
-    };
-  });
-}
-
-function statementsOf(rows: readonly Row[]): Row[][] {
-  const statements: Row[][] = [];
-  let bytes = Infinity;
-  for (const row of rows) {
-    const own = Buffer.byteLength(row.payload ?? '');
-    if (bytes + own > longestStatementBytes) {
-      statements.push([]);
-      bytes = 0;
-    }
-    statements.at(-1)!.push(row);
-    bytes += own;
-  }
-  return statements;
-}
+const changesOf = ({ connection, resource, askedIds, found, fetchedAt }: RecordsRead): ConnectionChanges => ({
+  connection,
+  changes: askedIds.map((externalId) => ({
+    resource,
+    externalId,
+    snapshot: found.get(externalId) ?? null,
+    fetchedAt,
+  })),
+});
 
 const profileText = ({ id, name, url }: ExternalProfile) => JSON.stringify({ id, name, url });

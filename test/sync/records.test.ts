@@ -27,7 +27,7 @@ describe.each(databaseKinds)('what providers last said, %s', (_kind, open) => {
   beforeAll(async () => {
     database = await open({ onQuery: (text) => void statements.push(text) });
     const log = createLog('trace', { write: (line: string) => void (logged += line) });
-    store = createRecordStore({ forAccount: () => database.db, log });
+    store = createRecordStore({ forAccount: () => database.db, clock: manualClock(), log });
   });
   afterAll(() => database.close());
   beforeEach(async () => {
@@ -96,7 +96,7 @@ describe.each(databaseKinds)('what providers last said, %s', (_kind, open) => {
     expect(await find('2')).toBeUndefined();
   });
 
-  it('takes one statement to keep and one to find, whatever the connections, resources and records', async () => {
+  it('takes one statement to keep, events and all, and one to find, whatever their number', async () => {
     const second = await connected(account, 'realm-2', 'other');
     const ids = Array.from({ length: 90 }, (_, i) => String(i + 1));
     const reads = [connection, second].flatMap((of) =>
@@ -113,6 +113,8 @@ describe.each(databaseKinds)('what providers last said, %s', (_kind, open) => {
     );
     statements.length = 0;
     await store.keep(reads);
+    expect(statements.splice(0)).toHaveLength(1);
+    await store.keep(reads.map((read) => ({ ...read, fetchedAt: at(2) })));
     const found = await store.find(account, keys);
     expect(statements).toHaveLength(2);
     expect(found.size).toBe(360);

@@ -24,6 +24,7 @@ const providers = [
   'providers/catalog.ts',
   'providers/masking.ts',
   'providers/signatures.ts',
+  'providers/announcements.ts',
 ];
 const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
 const connections = [
@@ -31,9 +32,11 @@ const connections = [
   'connections/connect.ts',
   'connections/connection.ts',
   'connections/api.ts',
+  'connections/states.ts',
+  'connections/webhookSecrets.ts',
 ];
 const sync = ['sync/changes.ts', 'sync/status.ts', 'sync/records.ts'];
-const webhooks = ['webhooks/receive.ts'];
+const webhooks = ['webhooks/receive.ts', 'webhooks/deliver.ts', 'webhooks/deliveries.ts'];
 /** What only the operator's commands use of other folders. */
 const ops = [
   'config.ts',
@@ -62,7 +65,7 @@ const layers = [
     ['../**', './*/**', './main.ts', './metrics.ts'],
   ),
   layer('src/server.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
-  layer('src/metrics.ts', from('./', [...bottom, 'calls/caller.ts', ...events, 'oauth/tokens.ts']), [
+  layer('src/metrics.ts', from('./', [...bottom, 'calls/caller.ts', ...events, 'oauth/tokens.ts', 'webhooks/receive.ts']), [
     '../**',
     './**',
   ]),

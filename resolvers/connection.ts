@@ -1,4 +1,5 @@
 import type { Connection as ConnectionModel } from '../src/connections/connection.ts';
+import { deliveryPosition } from '../src/webhooks/deliveries.ts';
 import { filtered } from './account.ts';
 import { badUserInput, requireScope, type Context } from './context.ts';
 import { emptyPage, pageRequest } from './pages.ts';
@@ -55,13 +56,17 @@ export const Connection: ConnectionResolvers = {
   },
   events: (connection, args, { loaders }) => loaders.events(pageRequest(args, /^\d{1,18}$/)).load(connection),
 
-  webhookUrl(_, __, context) {
+  webhookUrl({ id, integrationId }, _, context) {
     requireScope(context, 'integrations:admin');
-    return null;
+    const { catalog, publicUrl } = context.core;
+    const webhook = catalog.find(integrationId)?.provider.webhook;
+    if (!webhook) return null;
+    const address = `${publicUrl()}/webhooks/${integrationId}`;
+    return webhook.secretOf === 'connection' ? `${address}/${id}` : address;
   },
-  deliveries(_, page, context) {
+  deliveries(connection, { status, ...page }, context) {
     requireScope(context, 'integrations:admin');
-    return emptyPage(page);
+    return context.loaders.deliveries(status ?? null, pageRequest(page, deliveryPosition)).load(connection);
   },
 };
 

@@ -20,6 +20,8 @@ export interface Core {
   api: ConnectionApi;
   records: RecordStore;
   feed: EventFeed;
+  /** Where this installation is seen from outside. */
+  publicUrl(): string;
   caller: Caller;
   clock: Clock;
   /** How long all attempts of a provider call made for a field may take together. */

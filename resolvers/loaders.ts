@@ -12,6 +12,8 @@ import {
   type RecordsRead,
 } from '../src/sync/records.ts';
 import { listSyncStatuses, type SyncStatus } from '../src/sync/status.ts';
+import type { WebhookDeliveryStatus } from '../src/db/tables.ts';
+import { listDeliveries, type WebhookDelivery } from '../src/webhooks/deliveries.ts';
 import type { Core } from './context.ts';
 import { createLastKnown, readTogether, type Stale } from './liveReads.ts';
 
@@ -35,6 +37,10 @@ export interface Loaders {
   connections(): Promise<Connection[]>;
   syncStatuses: DataLoader<Connection, SyncStatus[], string>;
   events(request: PageRequest): DataLoader<Connection, Page<SyncEvent>, string>;
+  deliveries(
+    status: WebhookDeliveryStatus | null,
+    request: PageRequest,
+  ): DataLoader<Connection, Page<WebhookDelivery>, string>;
   /** Live, else the last known one. Null where the provider has no identity call. */
   profile(connection: Connection): Promise<FetchedProfile | null>;
   /** Stored when young enough, else live, else the last known one. Null where the provider has no such record. */
@@ -54,7 +60,8 @@ export function createLoaders(core: Core, accountId: string): Loaders {
   const db = core.forAccount(accountId);
   const byConnection = { cacheKeyFn: (connection: Connection) => connection.id };
   const patience = () => ({ deadlineAtMs: clock.now() + core.interactiveDeadlineMs });
-  const eventLoaders = new Map<string, DataLoader<Connection, Page<SyncEvent>, string>>();
+  const eventPages = pageLoaders<SyncEvent>();
+  const deliveryPages = pageLoaders<WebhookDelivery>();
   let all: Promise<Connection[]> | undefined;
 
   const batchSizeOf = ({ connection, resource }: RecordOf): number => {
@@ -122,18 +129,9 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       const found = await listSyncStatuses(db, accountId, of);
       return of.map((connection) => found.get(connection.id) ?? []);
     }, byConnection),
-    events(request) {
-      const key = JSON.stringify(request);
-      const loader =
-        eventLoaders.get(key) ??
-        new DataLoader(async (of: readonly Connection[]) => {
-          const ids = of.map((connection) => connection.id);
-          const pages = await listEvents(db, accountId, ids, request);
-          return ids.map((id) => pages.get(id)!);
-        }, byConnection);
-      eventLoaders.set(key, loader);
-      return loader;
-    },
+    events: (request) => eventPages(request, (ids) => listEvents(db, accountId, ids, request)),
+    deliveries: (status, request) =>
+      deliveryPages([status, request], (ids) => listDeliveries(db, accountId, ids, status, request)),
     profile: (connection) => lastProfiles.orLive(connection, flat(liveProfiles.load(connection))),
     async record(key, { maxAgeSeconds, maxWaitMs } = {}) {
       const { only } = catalog.find(key.connection.integrationId)?.provider.records ?? {};
@@ -151,6 +149,26 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       return lastRecords.orLive(key, flat(liveRecords.load(key)), maxWaitMs);
     },
     rateLimit: new DataLoader((of) => api.rateLimits(of), byConnection),
+  };
+}
+
+/** One loader for each page that is asked for, whatever the connections. */
+function pageLoaders<Node>() {
+  const loaders = new Map<string, DataLoader<Connection, Page<Node>, string>>();
+  return (asked: unknown, read: (ids: readonly string[]) => Promise<Map<string, Page<Node>>>) => {
+    const key = JSON.stringify(asked);
+    const loader =
+      loaders.get(key) ??
+      new DataLoader<Connection, Page<Node>, string>(
+        async (of) => {
+          const ids = of.map((connection) => connection.id);
+          const pages = await read(ids);
+          return ids.map((id) => pages.get(id)!);
+        },
+        { cacheKeyFn: (connection) => connection.id },
+      );
+    loaders.set(key, loader);
+    return loader;
   };
 }
 

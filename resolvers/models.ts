@@ -1,6 +1,7 @@
 import type { Connection } from '../src/connections/connection.ts';
 import type { SyncEvent } from '../src/events/events.ts';
 import type { SyncStatus } from '../src/sync/status.ts';
+import type { WebhookDelivery } from '../src/webhooks/deliveries.ts';
 import type { FetchedRecord } from './loaders.ts';
 
 /**
@@ -28,8 +29,4 @@ export interface ExternalRecordModel {
   snapshot?: FetchedRecord;
 }
 
-export interface WebhookDeliveryModel {
-  id: string;
-  integrationId: string;
-  connectionId: string | null;
-}
+export type WebhookDeliveryModel = WebhookDelivery;

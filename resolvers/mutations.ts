@@ -1,5 +1,7 @@
 import { problem } from '../src/errors.ts';
-import { renewLoaders, requireScope, viewer, type Context } from './context.ts';
+import { isUuid } from '../src/connections/connection.ts';
+import { redriveDeliveries } from '../src/webhooks/deliveries.ts';
+import { badUserInput, renewLoaders, requireScope, viewer, type Context } from './context.ts';
 import type { MutationResolvers } from './types.generated.ts';
 
 /** Loaders are renewed after each change: root fields of one mutation run in order, and must see what came before. */
@@ -52,8 +54,21 @@ export const Mutation: MutationResolvers = {
     changing(context, () =>
       context.core.connections.setWebhookSecret(viewer(context).accountId, input.connectionId, input.secret),
     ),
-  redriveDeliveries(_, __, context) {
+  async redriveDeliveries(_, { input: { deliveryIds } }, context) {
     requireScope(context, 'integrations:admin');
-    return { deliveries: null, problem: notFound(context, 'There are no deliveries with these ids.') };
+    if (deliveryIds.length > 1_000) throw badUserInput('deliveryIds: at most 1,000 at one time.');
+    const { core } = context;
+    const { accountId } = viewer(context);
+    const now = new Date(core.clock.now());
+    const ids = [...new Set(deliveryIds.filter(isUuid).map((id) => id.toLowerCase()))];
+    const deliveries = await redriveDeliveries(core.forAccount(accountId), accountId, ids, now);
+    const missing = deliveryIds.find((id) => !deliveries.some((one) => one.id === id.toLowerCase()));
+    return {
+      deliveries,
+      problem:
+        missing === undefined
+          ? null
+          : notFound(context, `You have no delivery with the id ${missing.slice(0, 64)}.`),
+    };
   },
 };

@@ -36,6 +36,8 @@ export type IdentityConfig = {
 
 export interface IntegrationConfig {
   credentials: { clientId: string; clientSecret: string } | undefined;
+  /** All are accepted; none means that every webhook is refused. */
+  webhookSecrets: readonly string[];
   endpoints: { authorizeUrl?: string; tokenUrl?: string; revokeUrl?: string; apiUrl?: string };
   rateLimit: { limit: number; windowMs: number } | undefined;
   retry: { attempts?: number; baseMs?: number; capMs?: number };
@@ -101,6 +103,12 @@ const settings = z.object({
 const integrationSettings = z.object({
   CLIENT_ID: z.string().optional(),
   CLIENT_SECRET: z.string().optional(),
+  WEBHOOK_SECRETS: list
+    .refine(
+      (secrets) => secrets.length > 0 && secrets.every((secret) => secret.length >= 8),
+      'holds a secret of fewer than 8 characters, or none',
+    )
+    .default([]),
   AUTHORIZE_URL: httpUrl.optional(),
   TOKEN_URL: httpUrl.optional(),
   REVOKE_URL: httpUrl.optional(),
@@ -192,7 +200,9 @@ function verifier(url: string | undefined, secret: string | undefined) {
 function integrationConfig(environment: Environment, id: string, isPublic: boolean): IntegrationConfig {
   const prefix = `${id.toUpperCase().replaceAll('-', '_')}_`;
   const names = Object.keys(integrationSettings.shape);
-  const own = Object.fromEntries(names.map((name) => [name, environment[prefix + name]]));
+  const own = Object.fromEntries(
+    names.map((name) => [name, environment[prefix + name]]).filter(([, value]) => value !== undefined),
+  ) as Environment;
   const s = parse(integrationSettings, own, prefix);
   if (isPublic && s.CLIENT_SECRET !== undefined)
     throw new ConfigurationError(`${prefix}CLIENT_SECRET is not used: its clientAuth is none`);
@@ -204,6 +214,7 @@ function integrationConfig(environment: Environment, id: string, isPublic: boole
   return {
     credentials:
       s.CLIENT_ID === undefined ? undefined : { clientId: s.CLIENT_ID, clientSecret: s.CLIENT_SECRET ?? '' },
+    webhookSecrets: s.WEBHOOK_SECRETS,
     endpoints: {
       ...(s.AUTHORIZE_URL && { authorizeUrl: s.AUTHORIZE_URL }),
       ...(s.TOKEN_URL && { tokenUrl: s.TOKEN_URL }),

@@ -27,6 +27,8 @@ import { createTokenRows } from './oauth/tokenRows.ts';
 import { createTokens, type Tokens } from './oauth/tokens.ts';
 import type { Catalog } from './providers/catalog.ts';
 import { createRecordStore } from './sync/records.ts';
+import { createDeliveries, type Deliveries } from './webhooks/deliver.ts';
+import { createReceiver, type Receiver } from './webhooks/receive.ts';
 
 /** Where this installation is seen from outside. A port that the operating system chose is known only once it listens. */
 export interface Addresses {
@@ -48,7 +50,7 @@ export function createCore(deps: {
   probeIntervalMs: number;
   clock: Clock;
   log: Log;
-  metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended'>;
+  metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended' | 'webhookReceived' | 'deliveryProcessed'>;
   /** For tests that end the process in the middle of a refresh. */
   reached?: (point: RefreshPoint) => void | Promise<void>;
 }): WholeCore {
@@ -75,9 +77,10 @@ export function createCore(deps: {
   });
   const authorizations = createAuthorizations({ db, keys, endpoint, catalog, addresses, clock, log });
   const api = createConnectionApi({ caller, catalog, tokens, health, clock });
+  const webhookSecrets = createWebhookSecrets({ db, keys, clock });
   const connections = createConnections({
     forAccount,
-    webhookSecrets: createWebhookSecrets({ forAccount, keys, clock }),
+    webhookSecrets,
     catalog,
     authorizations,
     tokens,
@@ -92,6 +95,14 @@ export function createCore(deps: {
   const upkeep = createUpkeep({
     ...{ db, forAccount, tokens, authorizations, api, clock, log },
     probeIntervalMs: deps.probeIntervalMs,
+  });
+  const receiver = createReceiver({
+    ...{ db, catalog, secrets: webhookSecrets, clock, log },
+    ...(metrics && { onReceived: metrics.webhookReceived }),
+  });
+  const deliveries = createDeliveries({
+    ...{ db, forAccount, catalog, caller, api, health, clock, log },
+    ...(metrics && { onProcessed: metrics.deliveryProcessed }),
   });
   const feed = createEventFeed({
     db: database.db,
@@ -109,16 +120,20 @@ export function createCore(deps: {
     clock,
     interactiveDeadlineMs,
     recordMaxAgeSeconds: deps.recordMaxAgeSeconds,
+    publicUrl: () => addresses.publicUrl,
     tokens,
     upkeep,
+    receiver,
+    deliveries,
     tokensChanged: { notified: (id) => wakeups.wake(id), connected: () => wakeups.wakeAll() },
     async work() {
       await revocations.work();
       upkeep.start();
+      deliveries.start();
     },
     async stop() {
       await feed.stop();
-      await upkeep.stop();
+      await Promise.all([deliveries.stop(), upkeep.stop()]);
       await tokens.close();
     },
   };
@@ -130,6 +145,8 @@ const tokenPatience = 3;
 export interface WholeCore extends Core {
   tokens: Tokens;
   upkeep: Upkeep;
+  receiver: Receiver;
+  deliveries: Deliveries;
   /** For the channel `tokenChannel`. */
   tokensChanged: Listener;
   /** Starts the background work. */

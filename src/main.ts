@@ -30,6 +30,7 @@ import type { DescribedProvider } from './providers/configured/read.ts';
 import type { Endpoints, Provider } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
+import { deliveryChannel } from './webhooks/deliveryRows.ts';
 
 const usage = `Usage: npm start | npm run migrate
 
@@ -128,6 +129,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   stops.push(() => core.stop());
   notifications.listen(tokenChannel, core.tokensChanged);
   notifications.listen(eventChannel, core.feed.changed);
+  notifications.listen(deliveryChannel, core.deliveries.queued);
   core.feed.start();
   if (config.role !== 'api') await core.work();
 
@@ -135,6 +137,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   const server = await createServer({
     schema: createSchema(),
     core,
+    receiver: core.receiver,
     resolveIdentity: createResolveIdentity(config.identity, clock),
     routerSecrets: config.routerSecrets,
     production: config.production,
@@ -240,9 +243,12 @@ function catalogOf(
       apiUrl: sandbox.myCarrierPackets.apiUrl,
     },
   };
+  const emulatedSecrets: Record<string, string | undefined> = { slack: sandbox?.slack.signingSecret };
   return createCatalog(
     described.map(({ provider, allowPrivateNetwork, isAimed }) => {
-      const { credentials, endpoints, rateLimit, retry } = config.integrations.get(provider.id)!;
+      const { credentials, webhookSecrets, endpoints, rateLimit, retry } = config.integrations.get(
+        provider.id,
+      )!;
       const { clientId, clientSecret, ...emulated } =
         (!credentials && !isAimed && emulations[provider.id]) || {};
       const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
@@ -253,6 +259,10 @@ function catalogOf(
         provider,
         endpoints: { ...usual, ...(refreshUrl && !aimed.tokenUrl && { refreshUrl }), ...aimed },
         limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
+        webhookSecrets:
+          webhookSecrets.length > 0 || credentials || isAimed
+            ? webhookSecrets
+            : [emulatedSecrets[provider.id]].filter((secret) => secret !== undefined),
         retry: { ...provider.retry, ...retry },
         ...(own && { credentials: own }),
         allowPrivateNetwork,

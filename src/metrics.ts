@@ -3,6 +3,7 @@ import type { CallReport } from './calls/caller.ts';
 import type { ProblemCode } from './errors.ts';
 import type { SyncEventKind } from './events/events.ts';
 import type { RefreshOutcome } from './oauth/tokens.ts';
+import type { WebhookOutcome } from './webhooks/receive.ts';
 
 /**
  * What an operator's Prometheus reads. Labels hold only the catalog's integration ids, codes, priorities and kinds:
@@ -15,6 +16,9 @@ export interface Metrics {
   attempted(attempt: { integration: string; outcome: ProblemCode | 'OK'; seconds: number }): void;
   tokenRefreshed(integrationId: string, outcome: RefreshOutcome): void;
   eventsAppended(kind: SyncEventKind, count: number): void;
+  webhookReceived(integrationId: string, outcome: WebhookOutcome, count: number): void;
+  /** From the arrival of a delivery until it was applied. */
+  deliveryProcessed(integrationId: string, lagSeconds: number): void;
   /** In Prometheus' text format. Rejects with whatever a source throws. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -103,6 +107,19 @@ export function createMetrics(sources: MetricsSources): Metrics {
     labelNames: ['kind'],
     registers,
   });
+  const webhooks = new Counter({
+    name: 'integrations_webhooks_total',
+    help: 'Webhook requests by how each was answered (stored, nothing, challenge, refused, wrong type, unreadable, unavailable), and as duplicate the events in them that were known already.',
+    labelNames: ['integration', 'outcome'],
+    registers,
+  });
+  const deliveryLag = new Histogram({
+    name: 'integrations_delivery_lag_seconds',
+    help: 'Time from the arrival of a webhook event until it was applied.',
+    labelNames: ['integration'],
+    buckets: waitBuckets,
+    registers,
+  });
   new Gauge({
     name: 'integrations_queue_depth',
     help: 'Calls that wait for a turn now.',
@@ -140,6 +157,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
     requestSeconds.zero({ integration });
     retries.inc({ integration }, 0);
     refreshes.inc({ integration, outcome: 'OK' }, 0);
+    webhooks.inc({ integration, outcome: 'stored' }, 0);
+    deliveryLag.zero({ integration });
   }
 
   return {
@@ -158,6 +177,12 @@ export function createMetrics(sources: MetricsSources): Metrics {
       if (children.has(integration)) refreshes.inc({ integration, outcome });
     },
     eventsAppended: (kind, count) => events.inc({ kind }, count),
+    webhookReceived(integration, outcome, count) {
+      if (children.has(integration)) webhooks.inc({ integration, outcome }, count);
+    },
+    deliveryProcessed(integration, lagSeconds) {
+      if (children.has(integration)) deliveryLag.observe({ integration }, lagSeconds);
+    },
     text: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   };
 }

@@ -16,12 +16,14 @@ import type { Clock } from './clock.ts';
 import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { Receiver } from './webhooks/receive.ts';
 
 const bodyLimitBytes = 1024 * 1024;
 
 export interface ServerOptions {
   schema: GraphQLSchema;
   core: Core;
+  receiver: Receiver;
   resolveIdentity: ResolveIdentity;
   routerSecrets: readonly string[];
   production: boolean;
@@ -41,7 +43,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const { log } = options;
   const app = fastify({
     bodyLimit: bodyLimitBytes,
-    requestTimeout: 10_000,
+    requestTimeout: 8_000,
     keepAliveTimeout: 65_000,
     http: { headersTimeout: 3_000, connectionsCheckingInterval: 500 },
     forceCloseConnections: 'idle',
@@ -81,6 +83,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     return reply.header('cache-control', 'no-store').type(contentType).send(body);
   });
   callbackRoute(app, options);
+  webhookRoutes(app, options);
   await graphqlRoutes(app, options);
   return app;
 }
@@ -112,6 +115,27 @@ function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void
       .type('text/html; charset=utf-8')
       .send(callbackPage(answer));
   });
+}
+
+function webhookRoutes(app: FastifyInstance, { receiver }: ServerOptions): void {
+  const handler = async (
+    request: FastifyRequest<{ Params: { integrationId: string; connectionId?: string } }>,
+    reply: FastifyReply,
+  ) => {
+    const headers = Object.fromEntries(
+      Object.keys(request.headers).map((name) => [name, header(request, name)]),
+    );
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const {
+      status,
+      body: said,
+      retryAfterSeconds,
+    } = await receiver.receive({ ...request.params, headers, body });
+    if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
+    return reply.code(status).send(said);
+  };
+  app.post('/webhooks/:integrationId', handler);
+  app.post('/webhooks/:integrationId/:connectionId', handler);
 }
 
 async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Promise<void> {

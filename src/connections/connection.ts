@@ -25,6 +25,7 @@ export interface Connection extends ConnectionRef {
 }
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
+export const isUuid = (text: string): boolean => uuid.test(text);
 
 /** One statement. Ids that are malformed, unknown or another account's are absent from the answer alike. */
 export async function findConnections(
@@ -33,7 +34,7 @@ export async function findConnections(
   accountId: string,
   ids: readonly string[],
 ): Promise<Map<string, Connection>> {
-  const wellFormed = ids.filter((id) => uuid.test(id)).map((id) => id.toLowerCase());
+  const wellFormed = ids.filter(isUuid).map((id) => id.toLowerCase());
   if (wellFormed.length === 0) return new Map();
   const found = await selectConnections(db, accountId)
     .where('c.id', '=', sql<string>`any(${wellFormed}::uuid[])`)

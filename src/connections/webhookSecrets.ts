@@ -1,6 +1,8 @@
+import DataLoader from 'dataloader';
 import { sql, type Kysely, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Tables } from '../db/tables.ts';
+import { isUuid } from './connection.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from '../oauth/accountKeys.ts';
 
 /**
@@ -11,24 +13,35 @@ export interface WebhookSecrets {
   /** The ones before stay accepted for a day. Setting the present one again changes nothing. */
   set(trx: Transaction<Tables>, ref: ConnectionRef, secret: string): Promise<void>;
   erase(trx: Transaction<Tables>, ref: ConnectionRef): Promise<void>;
-  /** Those that are accepted now, the newest first. */
-  list(ref: ConnectionRef): Promise<string[]>;
+  /**
+   * Whose webhook address it is, and what is accepted there now; undefined for none of the integration's. One statement
+   * for all that are asked for at the same time.
+   */
+  find(integrationId: string, connectionId: string | undefined): Promise<Recipient | undefined>;
+}
+
+export interface Recipient {
+  accountId: string;
+  connectionId: string;
+  generation: number;
+  secrets: string[];
 }
 
 /** A blank one would let anybody sign: an HMAC takes an empty key without a word. */
 export const isSecret = (secret: string): boolean => secret.trim().length >= 8 && secret.length <= 1_000;
 export const secretForm = 'has 8 to 1,000 characters and is not blank.';
 
+const place = (ref: ConnectionRef) => sealedPlace(ref, 'webhook_secrets', 'secret_encrypted');
+
 const overlapMs = 24 * 60 * 60_000;
 
 export function createWebhookSecrets(deps: {
-  forAccount: (accountId: string) => Kysely<Tables>;
+  /** Past all walls: an address names a connection and no account. */
+  db: Kysely<Tables>;
   keys: AccountKeys;
   clock: Clock;
 }): WebhookSecrets {
-  const { forAccount, keys, clock } = deps;
-  const place = (ref: ConnectionRef) => sealedPlace(ref, 'webhook_secrets', 'secret_encrypted');
-
+  const { db, keys, clock } = deps;
   const accepted = async (db: Kysely<Tables>, ref: ConnectionRef) => {
     const rows = await db
       .selectFrom('webhook_secrets')
@@ -41,6 +54,27 @@ export function createWebhookSecrets(deps: {
     const open = await keys.opener(db, ref.accountId);
     return rows.map((row) => ({ ...row, secret: open(place(ref), row.secret_encrypted) }));
   };
+
+  const recipients = new DataLoader<string, (Recipient & { integrationId: string }) | undefined>(
+    async (ids) => {
+      const now = new Date(clock.now());
+      const { rows } = await sql<AddressRow>`
+        select c.account_id, c.id as connection_id, c.integration_id, c.generation, s.id as secret_id,
+          s.secret_encrypted, k.id as key_id, k.master_key_id, k.sealed_key
+        from connections c
+        join webhook_secrets s on s.account_id = c.account_id and s.connection_id = c.id
+          and coalesce(s.accepted_until, 'infinity') > ${now}
+        join account_keys k on k.account_id = c.account_id
+        where c.id = any(${ids}::uuid[]) and c.status <> 'DISCONNECTED'
+        order by s.created_at desc, k.created_at desc, k.id`.execute(db);
+      const byId = Map.groupBy(rows, (row) => row.connection_id);
+      return ids.map((id) => {
+        const own = byId.get(id);
+        return own && recipientOf(own, keys);
+      });
+    },
+    { cache: false, maxBatchSize: 100 },
+  );
 
   return {
     async set(trx, ref, secret) {
@@ -76,6 +110,40 @@ export function createWebhookSecrets(deps: {
         .where('connection_id', '=', ref.id)
         .execute();
     },
-    list: async (ref) => (await accepted(forAccount(ref.accountId), ref)).map(({ secret }) => secret),
+    find: async (integrationId, connectionId) => {
+      const found =
+        connectionId !== undefined && isUuid(connectionId)
+          ? await recipients.load(connectionId.toLowerCase())
+          : undefined;
+      return found?.integrationId === integrationId ? found : undefined;
+    },
   };
+}
+
+/** Each secret with each of its account's keys. */
+interface AddressRow {
+  account_id: string;
+  connection_id: string;
+  integration_id: string;
+  generation: number;
+  secret_id: string;
+  secret_encrypted: Buffer;
+  key_id: string;
+  master_key_id: string;
+  sealed_key: Buffer;
+}
+
+function recipientOf(rows: readonly AddressRow[], keys: AccountKeys): Recipient & { integrationId: string } {
+  const { account_id: accountId, connection_id: connectionId, integration_id: integrationId } = rows[0]!;
+  const ref = { accountId, id: connectionId, integrationId };
+  const sealedKeys = new Map(
+    rows.map((row) => [
+      row.key_id,
+      { accountId, id: row.key_id, masterKeyId: row.master_key_id, sealedKey: row.sealed_key },
+    ]),
+  );
+  const open = keys.openerOf([...sealedKeys.values()]);
+  const sealed = new Map(rows.map((row) => [row.secret_id, row.secret_encrypted]));
+  const secrets = [...sealed.values()].map((one) => open(place(ref), one));
+  return { accountId, connectionId, integrationId, generation: rows[0]!.generation, secrets };
 }

@@ -43,6 +43,8 @@ export interface AccountKeys {
   sealer(db: Kysely<Tables>, accountId: string): Promise<(place: Place, plaintext: string) => Buffer>;
   /** Opens values of one account: one statement, whatever the number of values. Opening throws `UnsealError`. */
   opener(db: Kysely<Tables>, accountId: string): Promise<Open>;
+  /** The same with keys that were read, all of one account. */
+  openerOf(rows: readonly SealedDataKey[]): Open;
 }
 
 export type Open = (place: Place, sealed: Buffer) => string;
@@ -60,6 +62,7 @@ export function createAccountKeys(master: MasterKeys, clock: Clock): AccountKeys
       return (place, plaintext) => seal(key, place, plaintext, clock);
     },
     opener: async (db, accountId) => openerOf(master, await dataKeysOf(db, [accountId])),
+    openerOf: (rows) => openerOf(master, rows),
   };
 }
 

@@ -11,6 +11,8 @@ export interface ConfiguredProvider {
   /** Absent: it is listed, but cannot be connected (NOT_CONFIGURED). */
   credentials?: { clientId: string; clientSecret: string };
   limits: readonly RateLimit[];
+  /** Those that sign webhooks, where it is the application's: any of them is accepted. None: all are refused. */
+  webhookSecrets?: readonly string[];
   retry?: Partial<RetryPolicy>;
   /** Its addresses may be in a private network. */
   allowPrivateNetwork?: boolean;

@@ -34,6 +34,16 @@ export interface ConnectionChanges {
   changes: readonly RecordChange[];
 }
 
+/** What a webhook said beside its records. */
+export interface WebhookNote {
+  connectionId: string;
+  /** It spoke of these. */
+  resources: readonly string[];
+  /** Of these only a poll can tell what has changed. */
+  toPoll: readonly string[];
+  at: Date;
+}
+
 export interface Applied {
   /** What was news, by connection and resource. */
   news: AppliedChange[];
@@ -57,7 +67,8 @@ export const unstorable = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
 /**
  * Records, counts and events commit together, with the rest of `trx`. All of one account; no record twice. One
- * statement (one more for every 8 MiB), however many changes. Last in its transaction: see `appendEvents`.
+ * statement (one more for every 8 MiB), however many changes. Last in its transaction: see `appendEvents`. Records are
+ * locked before sync statuses, and these before the account's counter: who locks several keeps to that order.
  *
  * Of two versions the later wins by the provider's time; of equal ones, and where either has none, the one fetched
  * last.
@@ -68,6 +79,7 @@ export async function applyChanges(
   changed: readonly ConnectionChanges[],
   source: SyncEventSource,
   clock: Clock,
+  note?: WebhookNote,
 ): Promise<Applied> {
   const applied: Applied = { news: [], unstorable: [] };
   const rows: Row[] = [];
@@ -80,8 +92,10 @@ export async function applyChanges(
         applied.unstorable.push({ connectionId: connection.id, resource, externalId });
       }
     }
-  for (const statement of statementsOf(rows))
-    applied.news.push(...(await write(trx, accountId, statement, source, clock)));
+  const statements = statementsOf(rows);
+  if (note && statements.length === 0) statements.push([]);
+  for (const statement of statements)
+    applied.news.push(...(await write(trx, accountId, statement, source, clock, note)));
   return applied;
 }
 
@@ -131,7 +145,9 @@ async function write(
   rows: readonly Row[],
   source: SyncEventSource,
   clock: Clock,
+  note: WebhookNote | undefined,
 ): Promise<AppliedChange[]> {
+  const noted = note ? [...new Set([...note.resources, ...note.toPoll])] : [];
   const column = <K extends keyof Row>(name: K) => rows.map((row) => row[name]);
   const query = sql<AppliedChange>`
     with incoming as (
@@ -183,15 +199,23 @@ async function write(
         w.was_deleted::int - w.deleted::int as counts
       from written w join incoming r on r.event_id = w.event_id
     ), due as (
-      select s.account_id, s.connection_id, s.resource, n.counts
-      from (select connection_id, resource, sum(counts) as counts from news group by 1, 2) n
-      join sync_statuses s on s.account_id = ${accountId} and s.connection_id = n.connection_id
-        and s.resource = n.resource
-      where n.counts <> 0
+      select s.account_id, s.connection_id, s.resource, coalesce(n.counts, 0) as counts,
+        w.resource is not null as by_webhook
+      from sync_statuses s
+      left join (select connection_id, resource, sum(counts) as counts from news group by 1, 2) n
+        on n.connection_id = s.connection_id and n.resource = s.resource and n.counts <> 0
+      left join unnest(${noted}::text[]) as w (resource)
+        on w.resource = s.resource and s.connection_id = ${note?.connectionId ?? null}::uuid
+      where s.account_id = ${accountId} and s.connection_id = any(${[...new Set(column('connectionId')), ...(note ? [note.connectionId] : [])]}::uuid[])
+        and (n.resource is not null or w.resource is not null)
       order by s.connection_id, s.resource
       for no key update of s
     ), counted as (
-      update sync_statuses s set record_count = s.record_count + due.counts
+      update sync_statuses s set record_count = s.record_count + due.counts,
+        last_webhook_at = case when due.by_webhook then ${note?.at ?? null}::timestamptz else s.last_webhook_at end,
+        delivery = case when due.by_webhook then 'WEBHOOK' else s.delivery end,
+        next_poll_at = case when due.resource = any(${note?.toPoll ?? []}::text[]) and due.by_webhook
+          then least(s.next_poll_at, ${note?.at ?? null}::timestamptz) else s.next_poll_at end
       from due where s.account_id = due.account_id and s.connection_id = due.connection_id
         and s.resource = due.resource
       returning 1

@@ -27,6 +27,7 @@ import { myCarrierPackets } from '../../src/providers/myCarrierPackets.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { slack } from '../../src/providers/slack.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { deliveryChannel } from '../../src/webhooks/deliveryRows.ts';
 import { consent } from './browser.ts';
 import type { OpenTestDatabase } from './databases.ts';
 
@@ -66,6 +67,9 @@ export interface TestCore extends WholeCore {
   close(): Promise<void>;
 }
 
+/** Either signs QuickBooks' webhooks. */
+export const webhookSecret = 'the-verifier-token';
+export const otherWebhookSecret = 'the-verifier-token-to-come';
 export const returnTo = 'https://app.example.com/settings';
 const scopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
 export const identityOf = (accountId: string): Identity => ({ accountId, userId: 'user-1', scopes });
@@ -130,9 +134,15 @@ export async function openCore(
         provider: { ...quickbooks, id },
         endpoints,
         credentials: { clientId, clientSecret },
+        webhookSecrets: [webhookSecret, otherWebhookSecret],
         limits: plenty,
       })),
-      { provider: slack, ...aimed(sandbox.slack), limits: plenty },
+      {
+        provider: slack,
+        ...aimed(sandbox.slack),
+        webhookSecrets: [sandbox.slack.signingSecret],
+        limits: plenty,
+      },
       {
         provider: myCarrierPackets,
         endpoints: { ...myCarrierPackets.endpoints, ...aimed(sandbox.myCarrierPackets).endpoints },
@@ -154,6 +164,7 @@ export async function openCore(
       ? embeddedNotifications(database)
       : openNotifications({ databaseUrl: database.databaseUrl, clock });
   notifications.listen(eventChannel, core.feed.changed);
+  notifications.listen(deliveryChannel, core.deliveries.queued);
   core.feed.start();
   const schema = createSchema();
 

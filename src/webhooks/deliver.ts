@@ -1,0 +1,372 @@
+import type { Kysely } from 'kysely';
+import { createBackground } from '../background.ts';
+import type { Caller } from '../calls/caller.ts';
+import type { Clock } from '../clock.ts';
+import type { ConnectionApi } from '../connections/api.ts';
+import { findConnections, type Connection } from '../connections/connection.ts';
+import type { Health } from '../connections/states.ts';
+import type { Listener } from '../db/notifications.ts';
+import { toStored } from '../db/problems.ts';
+import type { StoredNotice, Tables } from '../db/tables.ts';
+import { createWakeups } from '../db/wakeups.ts';
+import { problem, problemOf, type IntegrationProblem, type ProblemCode } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Catalog } from '../providers/catalog.ts';
+import { applyChanges, type RecordChange } from '../sync/changes.ts';
+import {
+  claimQueues,
+  claimUnclaimed,
+  listWaiting,
+  pruneDeliveries,
+  releaseQueue,
+  renewLease,
+  storeOutcomes,
+  type ClaimedQueue,
+  type Outcome,
+  type WaitingDelivery,
+} from './deliveryRows.ts';
+import { readTogether, type RecordRef, type Verdicts } from './recordReads.ts';
+
+/**
+ * Works stored deliveries off. A connection's are taken in the order of their arrival by one worker at a time, which
+ * holds a lease on them; connections go side by side, in any number of processes. Of one batch,
+ *
+ *   records that were announced are read together (a notice is a hint: the provider knows the record),
+ *   what was read, what is gone, and what became of each delivery commit in one transaction, under the lease.
+ *
+ *   RECEIVED --done--> PROCESSED
+ *   RECEIVED, FAILED --failed, and it may pass--> FAILED, tried again after a while
+ *   FAILED --failed for the last time--> DEAD, which only a redrive changes
+ *
+ * What says nothing against the delivery (a limit, an open breaker, a connection that has to be authorized again) counts
+ * as no attempt. A delivery that fails keeps nobody waiting: those behind it are worked off, and since the newer version
+ * of a record wins, their order does not matter to it.
+ */
+export interface Deliveries {
+  start(): void;
+  /** Gives the batches under way up to their next commit. */
+  stop(): Promise<void>;
+  /** For the channel `deliveryChannel`. */
+  queued: Listener;
+}
+
+/** Connections at one time in this process. */
+const concurrency = 16;
+const batchSize = 100;
+/** Then the others get their turn. */
+const batchesInARow = 10;
+const lookEveryMs = 1_000;
+const claimEveryMs = 5_000;
+const pruneEveryMs = 600_000;
+/** All reads of a batch; well within the lease. */
+const readWithinMs = 10_000;
+
+const mostAttempts = 5;
+const firstPauseMs = 1_000;
+const longestPauseMs = 300_000;
+/** A record that was announced and is not there: twice, its provider may be behind itself. */
+const lookAgain = 2;
+
+/** Nothing of them is the delivery's fault. */
+const blameless: ReadonlySet<ProblemCode> = new Set([
+  'RATE_LIMITED',
+  'QUEUE_FULL',
+  'CIRCUIT_OPEN',
+  'REAUTHORIZATION_REQUIRED',
+  'NOT_CONNECTED',
+  'NOT_CONFIGURED',
+]);
+
+type RecordNotice = Extract<StoredNotice, { kind: 'record' }>;
+
+export function createDeliveries(deps: {
+  /** Past all walls: looks for work in all accounts. */
+  db: Kysely<Tables>;
+  forAccount: (accountId: string) => Kysely<Tables>;
+  catalog: Catalog;
+  caller: Pick<Caller, 'breakerState'>;
+  api: ConnectionApi;
+  health: Pick<Health, 'demote'>;
+  clock: Clock;
+  log: Log;
+  /** From the arrival of a delivery to its end. */
+  onProcessed?: (integrationId: string, lagSeconds: number) => void;
+}): Deliveries {
+  const { db, forAccount, catalog, caller, api, health, clock, log } = deps;
+  const me = clock.randomUUID();
+  const wakeups = createWakeups(clock);
+  const stopping = new AbortController();
+  const busy = new Set<Promise<void>>();
+  const now = () => new Date(clock.now());
+
+  const failed = (delivery: WaitingDelivery, cause: IntegrationProblem, integrationId: string): Outcome => {
+    const counts =
+      !blameless.has(cause.code) && !(cause.retryable && caller.breakerState(integrationId) !== 'closed');
+    const attempts = delivery.attempts + (counts ? 1 : 0);
+    const isDead = counts && attempts >= mostAttempts;
+    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(delivery.attempts, 20));
+    const waitMs = Math.max(pauseMs * (0.75 + clock.random() / 2), (cause.retryAfterSeconds ?? 0) * 1_000);
+    return {
+      id: delivery.id,
+      status: isDead ? 'DEAD' : 'FAILED',
+      attempts,
+      nextAttemptAt: isDead ? null : new Date(clock.now() + waitMs),
+      problem: toStored(cause),
+    };
+  };
+  const done = (delivery: WaitingDelivery): Outcome => ({
+    id: delivery.id,
+    status: 'PROCESSED',
+    attempts: delivery.attempts + 1,
+    nextAttemptAt: null,
+    problem: null,
+  });
+
+  /** The provider has ended the authorization: what was said of an earlier one, or of other people's, is nothing to this. */
+  const revoke = async (connection: Connection, delivery: WaitingDelivery) => {
+    const { notice } = delivery;
+    if (notice.kind !== 'revoked' || delivery.generation !== connection.generation) return;
+    const before = notice.occurredAt !== null && connection.connectedAt !== null;
+    if (
+      before &&
+      Date.parse(notice.occurredAt!) < Math.floor(connection.connectedAt!.getTime() / 1_000) * 1_000
+    )
+      return;
+    if (notice.users !== null && !(await actsAs(connection, notice.users))) return;
+    const { name } = catalog.find(connection.integrationId)!.provider;
+    const cause = problem('REAUTHORIZATION_REQUIRED', `The authorization was ended in ${name}.`, now());
+    await health.demote(connection, cause, 'WEBHOOK');
+  };
+  const actsAs = async ({ accountId, id }: Connection, users: readonly string[]) => {
+    const row = await forAccount(accountId)
+      .selectFrom('oauth_tokens')
+      .select('external_user_id')
+      .where('account_id', '=', accountId)
+      .where('connection_id', '=', id)
+      .executeTakeFirst();
+    const user = row?.external_user_id;
+    return user === null || user === undefined || users.includes(user);
+  };
+
+  /** What one batch of a connection comes to. Reads from the provider; writes nothing. */
+  const workOff = async (connection: Connection, deliveries: readonly WaitingDelivery[]) => {
+    const { provider } = catalog.find(connection.integrationId)!;
+    const outcomes = new Map(deliveries.map((delivery) => [delivery.id, done(delivery)]));
+    const changes: RecordChange[] = [];
+    /** Resources of which only a poll can tell. */
+    const toPoll = new Set<string>();
+
+    const about = new Map<string, { delivery: WaitingDelivery; notice: RecordNotice }[]>();
+    for (const delivery of deliveries) {
+      const { notice } = delivery;
+      if (notice.kind === 'revoked') await revoke(connection, delivery);
+      else if (notice.kind === 'missed') for (const resource of provider.resources) toPoll.add(resource);
+      else {
+        const key = JSON.stringify([notice.resource, notice.externalId]);
+        const own = about.get(key);
+        if (own) own.push({ delivery, notice });
+        else about.set(key, [{ delivery, notice }]);
+      }
+    }
+
+    const reads: (RecordRef & { told: { delivery: WaitingDelivery; notice: RecordNotice }[] })[] = [];
+    for (const told of about.values()) {
+      const { resource, externalId } = told[0]!.notice;
+      const last = told.reduce((a, b) => (timeOf(b.notice) >= timeOf(a.notice) ? b : a));
+      if (last.notice.change === 'DELETED')
+        changes.push({
+          ...{ resource, externalId, snapshot: null, announced: true, fetchedAt: last.delivery.received_at },
+          deletedAt: last.notice.occurredAt === null ? null : new Date(last.notice.occurredAt),
+        });
+      else if (provider.records.only && !provider.records.only.includes(resource)) toPoll.add(resource);
+      else reads.push({ resource, externalId, told });
+    }
+
+    const verdicts: Verdicts = await readTogether(provider, reads, (resource, ids) =>
+      api.records(connection, resource, ids, {
+        deadlineAtMs: clock.now() + readWithinMs,
+        priority: 'webhook',
+        signal: stopping.signal,
+      }),
+    );
+    const fetchedAt = now();
+    for (const { told, ...ref } of reads) {
+      const verdict = verdicts.get(ref);
+      const fail = (cause: IntegrationProblem) => {
+        for (const { delivery } of told)
+          outcomes.set(delivery.id, failed(delivery, cause, connection.integrationId));
+      };
+      if ('failure' in verdict) fail(problemOf(verdict.failure));
+      else if (verdict.snapshot === null && told.some(({ delivery }) => delivery.attempts < lookAgain))
+        fail(problem('NOT_FOUND', 'The provider announced a record that it does not have.', fetchedAt));
+      else changes.push({ ...ref, snapshot: verdict.snapshot, fetchedAt, announced: true });
+    }
+    return { outcomes, changes, toPoll, about };
+  };
+
+  /** Answers whether the queue is still ours. */
+  const workBatch = async (queue: ClaimedQueue, deliveries: readonly WaitingDelivery[]): Promise<boolean> => {
+    const { accountId, connectionId } = queue;
+    const account = forAccount(accountId);
+    const connection = (await findConnections(account, clock, accountId, [connectionId])).get(connectionId);
+    const known = connection && catalog.find(connection.integrationId);
+    const store = (outcomes: readonly Outcome[], rest?: Parameters<typeof commit>[3]) =>
+      commit(queue, outcomes, connection, rest);
+    if (!connection || connection.status === 'DISCONNECTED') return store(deliveries.map(done));
+    if (connection.status !== 'ACTIVE' || !known) {
+      const cause = problem(
+        known ? 'REAUTHORIZATION_REQUIRED' : 'NOT_CONFIGURED',
+        'The connection cannot be used at present.',
+        now(),
+        { retryAfterSeconds: 60 },
+      );
+      return store(deliveries.map((delivery) => failed(delivery, cause, connection.integrationId)));
+    }
+    const { outcomes, changes, toPoll, about } = await workOff(connection, deliveries);
+    const resources = [...about.values()].map((told) => told[0]!.notice.resource);
+    const kept = await store([...outcomes.values()], {
+      changes,
+      resources: [...new Set(resources)],
+      toPoll: [...toPoll],
+      unstorable(refs) {
+        const cause = problem('VALIDATION_FAILED', 'The record is too large to be stored.', now(), {
+          actor: 'PROVIDER',
+        });
+        return refs.flatMap(({ resource, externalId }) =>
+          (about.get(JSON.stringify([resource, externalId])) ?? []).map(({ delivery }) => ({
+            ...failed(delivery, cause, connection.integrationId),
+            status: 'DEAD' as const,
+            nextAttemptAt: null,
+          })),
+        );
+      },
+    });
+    for (const { id, received_at: receivedAt } of kept ? deliveries : [])
+      if (outcomes.get(id)?.status === 'PROCESSED')
+        deps.onProcessed?.(connection.integrationId, (clock.now() - receivedAt.getTime()) / 1_000);
+    return kept;
+  };
+
+  /** A batch that fails as a whole, for a defect of ours or because of what is in it, is worked off one by one. */
+  const workApart = async (queue: ClaimedQueue, batch: readonly WaitingDelivery[]): Promise<boolean> => {
+    try {
+      return await workBatch(queue, batch);
+    } catch (error) {
+      if (stopping.signal.aborted || isPassing(error)) throw error;
+      log.error(
+        { err: error, connectionId: queue.connectionId, deliveries: batch.length },
+        'deliveries failed',
+      );
+      if (batch.length === 1) {
+        const cause = problem('PROVIDER_ERROR', 'The delivery could not be worked off.', now(), {
+          actor: 'OPERATOR',
+        });
+        return commit(queue, [failed(batch[0]!, cause, '')], undefined);
+      }
+    }
+    for (const delivery of batch) if (!(await workApart(queue, [delivery]))) return false;
+    return true;
+  };
+
+  const commit = (
+    queue: ClaimedQueue,
+    outcomes: readonly Outcome[],
+    connection: Connection | undefined,
+    rest?: {
+      changes: readonly RecordChange[];
+      resources: readonly string[];
+      toPoll: readonly string[];
+      unstorable(refs: readonly RecordRef[]): Outcome[];
+    },
+  ): Promise<boolean> =>
+    forAccount(queue.accountId)
+      .transaction()
+      .execute(async (trx) => {
+        if (!(await renewLease(trx, queue, me))) return false;
+        await storeOutcomes(trx, queue.accountId, outcomes, now());
+        if (!connection || !rest) return true;
+        const { resources, toPoll, changes } = rest;
+        const note = { connectionId: connection.id, resources, toPoll, at: now() };
+        const { unstorable } = await applyChanges(
+          trx,
+          queue.accountId,
+          [{ connection, changes }],
+          'WEBHOOK',
+          clock,
+          note,
+        );
+        if (unstorable.length > 0)
+          await storeOutcomes(trx, queue.accountId, rest.unstorable(unstorable), now());
+        return true;
+      });
+
+  const workQueue = async (queue: ClaimedQueue): Promise<void> => {
+    try {
+      for (let round = 0; round < batchesInARow && !stopping.signal.aborted; round++) {
+        const waiting = await listWaiting(forAccount(queue.accountId), queue, now(), batchSize);
+        if (waiting.length === 0) break;
+        // Those that failed before go by themselves: what makes them fail may take its time.
+        const fresh = waiting.filter((delivery) => delivery.attempts === 0);
+        const batch = fresh.length > 0 ? fresh : waiting;
+        if (!(await workApart(queue, batch))) return;
+        if (batch.length === waiting.length && waiting.length < batchSize) break;
+      }
+    } catch (error) {
+      if (!stopping.signal.aborted)
+        log.warn({ err: error, connectionId: queue.connectionId }, 'deliveries could not be worked off');
+      // Not at once: what stopped this one may stop the next.
+      await clock.sleep(lookEveryMs, stopping.signal).catch(() => undefined);
+    }
+    await releaseQueue(db, queue, me, now());
+  };
+
+  const takeQueues = async (): Promise<boolean> => {
+    const free = concurrency - busy.size;
+    const claimed = free > 0 ? await claimQueues(db, me, free, now()) : [];
+    for (const queue of claimed) {
+      const work = workQueue(queue)
+        .catch((error: unknown) => log.warn({ err: error }, 'a queue of deliveries could not be released'))
+        .finally(() => {
+          busy.delete(work);
+          wakeups.wake('');
+        });
+      busy.add(work);
+    }
+    if (claimed.length < free || free === 0)
+      await Promise.race([wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2)), stopped]);
+    return true;
+  };
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+
+  const onError = (error: unknown) => log.warn({ err: error }, 'deliveries cannot be looked for');
+  const rounds = [
+    createBackground(clock, lookEveryMs, takeQueues, onError),
+    createBackground(clock, claimEveryMs, async () => (await claimUnclaimed(db)) > 0, onError),
+    createBackground(clock, pruneEveryMs, () => pruneDeliveries(db, now()), onError),
+  ];
+  const look = () => wakeups.wake('');
+  return {
+    queued: { notified: look, connected: look },
+    start() {
+      for (const round of rounds) round.start();
+    },
+    async stop() {
+      stopping.abort(new Error('stopping'));
+      look();
+      await Promise.all(rounds.map((round) => round.stop()));
+      await Promise.all(busy);
+    },
+  };
+}
+
+/** Of the database, which is away or too busy: nothing is wrong with what it was given. */
+function isPassing(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  const isRefused = typeof code === 'string' && /^(?:2[1-3]|42|54)...$/.test(code);
+  const isDefect = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
+  return !isRefused && !isDefect;
+}
+
+const timeOf = ({ occurredAt }: StoredNotice) => (occurredAt === null ? 0 : Date.parse(occurredAt));

@@ -25,6 +25,7 @@ const providers = [
   'providers/masking.ts',
   'providers/signatures.ts',
   'providers/announcements.ts',
+  'providers/changes.ts',
 ];
 const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
 const connections = [
@@ -35,7 +36,16 @@ const connections = [
   'connections/states.ts',
   'connections/webhookSecrets.ts',
 ];
-const sync = ['sync/changes.ts', 'sync/status.ts', 'sync/records.ts'];
+const sync = [
+  'sync/changes.ts',
+  'sync/status.ts',
+  'sync/records.ts',
+  'sync/recordReads.ts',
+  'sync/rounds.ts',
+  'sync/poll.ts',
+  'sync/request.ts',
+  'sync/retention.ts',
+];
 const webhooks = ['webhooks/receive.ts', 'webhooks/deliver.ts', 'webhooks/deliveries.ts'];
 /** What only the operator's commands use of other folders. */
 const ops = [
@@ -65,10 +75,11 @@ const layers = [
     ['../**', './*/**', './main.ts', './metrics.ts'],
   ),
   layer('src/server.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
-  layer('src/metrics.ts', from('./', [...bottom, 'calls/caller.ts', ...events, 'oauth/tokens.ts', 'webhooks/receive.ts']), [
-    '../**',
-    './**',
-  ]),
+  layer(
+    'src/metrics.ts',
+    from('./', [...bottom, 'calls/caller.ts', ...events, 'oauth/tokens.ts', 'webhooks/receive.ts']),
+    ['../**', './**'],
+  ),
   layer('src/{errors,log,clock,deadline,background,config}.ts', from('./', bottom), ['../**', './**']),
   layer('src/keys.ts', from('./', [...bottom, 'oauth/encryption.ts']), ['../**', './**']),
   layer('src/{calls,events,db}/**', from('../', upToDb)),

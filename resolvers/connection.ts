@@ -1,8 +1,9 @@
 import type { Connection as ConnectionModel } from '../src/connections/connection.ts';
+import { recordPosition } from '../src/sync/records.ts';
 import { deliveryPosition } from '../src/webhooks/deliveries.ts';
 import { filtered } from './account.ts';
 import { badUserInput, requireScope, type Context } from './context.ts';
-import { emptyPage, pageRequest } from './pages.ts';
+import { pageRequest } from './pages.ts';
 import type { ConnectionResolvers, QueryResolvers } from './types.generated.ts';
 
 export const connectionQueries: Pick<QueryResolvers, 'connection' | 'connections'> = {
@@ -50,9 +51,17 @@ export const Connection: ConnectionResolvers = {
     const snapshot = await loaders.record({ connection, resource, externalId }, { maxAgeSeconds, maxWaitMs });
     return snapshot && { ...key, snapshot };
   },
-  records(connection, { resource, ...page }, { core }) {
+  async records(connection, { resource, updatedAfter, ...page }, { loaders, core }) {
     checkedResource(connection, resource, core);
-    return emptyPage(page);
+    const wanted = { resource, updatedAfter: updatedAfter ?? null };
+    const { nodes, pageInfo } = await loaders
+      .records(wanted, pageRequest(page, recordPosition))
+      .load(connection);
+    const of = { connectionId: connection.id, resource };
+    return {
+      nodes: nodes.map((one) => ({ ...of, externalId: one.externalId, snapshot: { ...one, stale: false } })),
+      pageInfo,
+    };
   },
   events: (connection, args, { loaders }) => loaders.events(pageRequest(args, /^\d{1,18}$/)).load(connection),
 

@@ -8,6 +8,7 @@ import type { Tables } from '../src/db/tables.ts';
 import type { EventFeed } from '../src/events/feed.ts';
 import type { Identity } from '../src/identity.ts';
 import type { Catalog } from '../src/providers/catalog.ts';
+import type { RequestSync } from '../src/sync/request.ts';
 import type { RecordStore } from '../src/sync/records.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 
@@ -19,6 +20,7 @@ export interface Core {
   connections: Connections;
   api: ConnectionApi;
   records: RecordStore;
+  requestSync: RequestSync;
   feed: EventFeed;
   /** Where this installation is seen from outside. */
   publicUrl(): string;

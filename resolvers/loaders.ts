@@ -4,7 +4,9 @@ import type { Connection } from '../src/connections/connection.ts';
 import type { Page, PageRequest } from '../src/db/pages.ts';
 import { listEvents, type SyncEvent } from '../src/events/events.ts';
 import {
+  listRecords,
   recordKey,
+  type StoredRecord,
   type KnownProfile,
   type KnownRecord,
   type ProfileRead,
@@ -37,6 +39,10 @@ export interface Loaders {
   connections(): Promise<Connection[]>;
   syncStatuses: DataLoader<Connection, SyncStatus[], string>;
   events(request: PageRequest): DataLoader<Connection, Page<SyncEvent>, string>;
+  records(
+    wanted: { resource: string; updatedAfter: Date | null },
+    request: PageRequest,
+  ): DataLoader<Connection, Page<StoredRecord>, string>;
   deliveries(
     status: WebhookDeliveryStatus | null,
     request: PageRequest,
@@ -61,6 +67,7 @@ export function createLoaders(core: Core, accountId: string): Loaders {
   const byConnection = { cacheKeyFn: (connection: Connection) => connection.id };
   const patience = () => ({ deadlineAtMs: clock.now() + core.interactiveDeadlineMs });
   const eventPages = pageLoaders<SyncEvent>();
+  const recordPages = pageLoaders<StoredRecord>();
   const deliveryPages = pageLoaders<WebhookDelivery>();
   let all: Promise<Connection[]> | undefined;
 
@@ -130,6 +137,8 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       return of.map((connection) => found.get(connection.id) ?? []);
     }, byConnection),
     events: (request) => eventPages(request, (ids) => listEvents(db, accountId, ids, request)),
+    records: (wanted, request) =>
+      recordPages([wanted, request], (ids) => listRecords(db, accountId, ids, wanted, request)),
     deliveries: (status, request) =>
       deliveryPages([status, request], (ids) => listDeliveries(db, accountId, ids, status, request)),
     profile: (connection) => lastProfiles.orLive(connection, flat(liveProfiles.load(connection))),

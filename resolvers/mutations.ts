@@ -36,19 +36,19 @@ export const Mutation: MutationResolvers = {
   disconnect: (_, { input }, context) =>
     changing(context, () => context.core.connections.disconnect(viewer(context), input.connectionId)),
 
-  async syncConnection(_, { input }, context) {
-    const connection = await context.loaders.connection.load(input.connectionId);
-    const cause = connection
-      ? problem(
-          'INVALID_INPUT',
-          'Records are not synced by this version.',
-          new Date(context.core.clock.now()),
-          {
-            actor: 'OPERATOR',
-          },
-        )
-      : notFound(context, 'You have no connection with this id.');
-    return { syncStatuses: null, problem: cause };
+  async syncConnection(_, { input: { connectionId, resource, full } }, context) {
+    const connection = await context.loaders.connection.load(connectionId);
+    if (!connection)
+      return { syncStatuses: null, problem: notFound(context, 'You have no connection with this id.') };
+    const { userId } = viewer(context);
+    const cause = await changing(context, () =>
+      context.core.requestSync(connection, { resource, full, userId }),
+    );
+    if (cause) return { syncStatuses: null, problem: cause };
+    const statuses = await context.loaders.syncStatuses.load(connection);
+    const { provider } = context.core.catalog.find(connection.integrationId)!;
+    const wanted = resource == null ? (provider.listed ?? provider.resources) : [resource];
+    return { syncStatuses: statuses.filter((status) => wanted.includes(status.resource)), problem: null };
   },
   setWebhookSecret: (_, { input }, context) =>
     changing(context, () =>

@@ -1,4 +1,4 @@
-import { decodeCursor, pageOf, type Page, type PageRequest } from '../src/db/pages.ts';
+import { decodeCursor, type PageRequest } from '../src/db/pages.ts';
 import { badUserInput } from './context.ts';
 
 const most = 100;
@@ -14,9 +14,4 @@ export function pageRequest(
   if (start === undefined || (start !== null && !position.test(start)))
     throw badUserInput('after: is not a cursor of this list.');
   return { first: size, after: start };
-}
-
-/** A list that has nothing in it, whatever page of it is asked for. */
-export function emptyPage<T>(args: { first?: number | null; after?: string | null }): Page<T> {
-  return pageOf<T>([], pageRequest(args, /^/), () => '');
 }

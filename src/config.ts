@@ -23,6 +23,9 @@ export interface Config {
   recordMaxAgeSeconds: number;
   /** Between two proofs of one connection by a call of our own. */
   probeIntervalMs: number;
+  pollIntervalMs: number;
+  recordRetentionDays: number;
+  eventRetentionDays: number;
   requestTimeoutMs: number;
   interactiveDeadlineMs: number;
   logLevel: string;
@@ -92,6 +95,7 @@ const settings = z.object({
   POLL_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(300),
   PROBE_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(3_600),
   RECORD_RETENTION_DAYS: wholeNumber(0, 3650, 'days').default(30),
+  EVENT_RETENTION_DAYS: wholeNumber(1, 3650, 'days').default(30),
   RECORD_MAX_AGE_SECONDS: wholeNumber(0, 31_536_000, 'seconds').default(0),
   REQUEST_TIMEOUT_MS: wholeNumber(1, 600_000, 'milliseconds').default(10_000),
   INTERACTIVE_DEADLINE_MS: wholeNumber(1, 600_000, 'milliseconds').default(5_000),
@@ -185,6 +189,9 @@ export function readConfig(
     integrations,
     recordMaxAgeSeconds: s.RECORD_MAX_AGE_SECONDS,
     probeIntervalMs: s.PROBE_INTERVAL_SECONDS * 1_000,
+    pollIntervalMs: s.POLL_INTERVAL_SECONDS * 1_000,
+    recordRetentionDays: s.RECORD_RETENTION_DAYS,
+    eventRetentionDays: s.EVENT_RETENTION_DAYS,
     requestTimeoutMs: s.REQUEST_TIMEOUT_MS,
     interactiveDeadlineMs: s.INTERACTIVE_DEADLINE_MS,
     logLevel: s.LOG_LEVEL,

@@ -26,7 +26,10 @@ import { createTokenEndpoint } from './oauth/tokenEndpoint.ts';
 import { createTokenRows } from './oauth/tokenRows.ts';
 import { createTokens, type Tokens } from './oauth/tokens.ts';
 import type { Catalog } from './providers/catalog.ts';
+import { createPolling, type Polling } from './sync/poll.ts';
 import { createRecordStore } from './sync/records.ts';
+import { createRequestSync } from './sync/request.ts';
+import { createRetention, type Retention } from './sync/retention.ts';
 import { createDeliveries, type Deliveries } from './webhooks/deliver.ts';
 import { createReceiver, type Receiver } from './webhooks/receive.ts';
 
@@ -48,6 +51,9 @@ export function createCore(deps: {
   recordMaxAgeSeconds: number;
   requestTimeoutMs: number;
   probeIntervalMs: number;
+  pollIntervalMs: number;
+  recordRetentionDays: number;
+  eventRetentionDays: number;
   clock: Clock;
   log: Log;
   metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended' | 'webhookReceived' | 'deliveryProcessed'>;
@@ -104,6 +110,15 @@ export function createCore(deps: {
     ...{ db, forAccount, catalog, caller, api, health, clock, log },
     ...(metrics && { onProcessed: metrics.deliveryProcessed }),
   });
+  const polling = createPolling({
+    ...{ db, forAccount, catalog, api, clock, log },
+    intervalMs: deps.pollIntervalMs,
+  });
+  const retention = createRetention({
+    ...{ db, clock, log },
+    recordDays: deps.recordRetentionDays,
+    eventDays: deps.eventRetentionDays,
+  });
   const feed = createEventFeed({
     db: database.db,
     clock,
@@ -125,15 +140,20 @@ export function createCore(deps: {
     upkeep,
     receiver,
     deliveries,
+    polling,
+    retention,
+    requestSync: createRequestSync({ forAccount, catalog, api, clock }),
     tokensChanged: { notified: (id) => wakeups.wake(id), connected: () => wakeups.wakeAll() },
     async work() {
       await revocations.work();
       upkeep.start();
       deliveries.start();
+      polling.start();
+      retention.start();
     },
     async stop() {
       await feed.stop();
-      await Promise.all([deliveries.stop(), upkeep.stop()]);
+      await Promise.all([deliveries, polling, retention, upkeep].map((work) => work.stop()));
       await tokens.close();
     },
   };
@@ -147,6 +167,8 @@ export interface WholeCore extends Core {
   upkeep: Upkeep;
   receiver: Receiver;
   deliveries: Deliveries;
+  polling: Polling;
+  retention: Retention;
   /** For the channel `tokenChannel`. */
   tokensChanged: Listener;
   /** Starts the background work. */

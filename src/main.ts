@@ -30,6 +30,7 @@ import type { DescribedProvider } from './providers/configured/read.ts';
 import type { Endpoints, Provider } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
+import { roundChannel } from './sync/poll.ts';
 import { deliveryChannel } from './webhooks/deliveryRows.ts';
 
 const usage = `Usage: npm start | npm run migrate
@@ -121,6 +122,9 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     interactiveDeadlineMs: config.interactiveDeadlineMs,
     requestTimeoutMs: config.requestTimeoutMs,
     probeIntervalMs: config.probeIntervalMs,
+    pollIntervalMs: config.pollIntervalMs,
+    recordRetentionDays: config.recordRetentionDays,
+    eventRetentionDays: config.eventRetentionDays,
     recordMaxAgeSeconds: config.recordMaxAgeSeconds,
     clock,
     log,
@@ -130,6 +134,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   notifications.listen(tokenChannel, core.tokensChanged);
   notifications.listen(eventChannel, core.feed.changed);
   notifications.listen(deliveryChannel, core.deliveries.queued);
+  notifications.listen(roundChannel, core.polling.due);
   core.feed.start();
   if (config.role !== 'api') await core.work();
 

@@ -7,6 +7,7 @@ import type { AccessToken, Tokens } from '../oauth/tokens.ts';
 import { masked } from '../providers/masking.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import type { ExternalProfile, ProviderRequest, RecordSnapshot, Target } from '../providers/provider.ts';
+import type { ChangePage, Position } from '../providers/changes.ts';
 import { createBucketsOf } from './budgets.ts';
 import type { Connection } from './connection.ts';
 import type { Health } from './states.ts';
@@ -27,6 +28,16 @@ export interface ConnectionApi {
     ids: readonly string[],
     patience: Patience,
   ): Promise<Map<string, RecordSnapshot>>;
+  /**
+   * One page of a resource's changes, less what is masked. `at` falls back on the answer's `Date` (RFC 9110 §6.6.1):
+   * that too is the provider's clock.
+   */
+  changes(
+    connection: Connection,
+    resource: string,
+    position: Position,
+    patience: Patience,
+  ): Promise<ChangePage>;
   /** For each the tightest limit that applies, other processes' calls included; undefined for who cannot call. One statement at most. */
   rateLimits(connections: readonly Connection[]): Promise<(BudgetView | undefined)[]>;
   /** RATE_LIMITED while the provider has asked us to stay away from this connection's account. */
@@ -208,6 +219,26 @@ export function createConnectionApi(deps: {
       }
     },
 
+    async changes(connection, resource, position, patience) {
+      const { provider } = usable(connection);
+      const reads = provider.changes(resource);
+      const response = await call(connection, (target) => reads.request(target, position), patience);
+      const page = reads.parse(response, position);
+      const hidden = provider.masked?.[resource];
+      return {
+        ...page,
+        at: page.at ?? dateOf(response),
+        changes: page.changes.map((change) =>
+          hidden && change.kind === 'UPSERTED' && change.snapshot
+            ? {
+                ...change,
+                snapshot: { ...change.snapshot, payload: masked(change.snapshot.payload, hidden) },
+              }
+            : change,
+        ),
+      };
+    },
+
     async rateLimits(connections) {
       const buckets = connections.map((connection) => {
         const configured = catalog.find(connection.integrationId);
@@ -229,6 +260,11 @@ export function createConnectionApi(deps: {
       });
     },
   };
+}
+
+function dateOf({ headers }: HttpResponse): Date | null {
+  const time = Date.parse(headers.date ?? '');
+  return Number.isNaN(time) ? null : new Date(time);
 }
 
 const isGone = (error: unknown): error is IntegrationError =>

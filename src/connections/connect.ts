@@ -12,7 +12,7 @@ import type { Catalog } from '../providers/catalog.ts';
 import type { ConnectionApi } from './api.ts';
 import { findConnections, listConnections, type Connection } from './connection.ts';
 import { allowedReturnTo } from './returnTo.ts';
-import { change, lockConnection } from './states.ts';
+import { change, followResources, lockConnection } from './states.ts';
 import { isSecret, secretForm, type WebhookSecrets } from './webhookSecrets.ts';
 
 export interface ConnectRequest {
@@ -216,13 +216,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       },
       { change: 'CONNECTED', userId: ref.userId },
     );
-    const { resources } = catalog.find(ref.integrationId)!.provider;
-    if (resources.length === 0) return;
-    await trx
-      .insertInto('sync_statuses')
-      .values(resources.map((resource) => ({ account_id: ref.accountId, connection_id: ref.id, resource })))
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await followResources(trx, ref, catalog.find(ref.integrationId)!.provider);
   };
 
   /**

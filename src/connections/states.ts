@@ -13,6 +13,7 @@ import {
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import type { RefreshNews } from '../oauth/tokens.ts';
 import type { Catalog } from '../providers/catalog.ts';
+import type { Provider } from '../providers/provider.ts';
 import type { Connection } from './connection.ts';
 
 /**
@@ -98,6 +99,26 @@ async function announce(
     problem: cause ?? null,
   };
   await appendEvents(trx, ref.accountId, [event], clock);
+}
+
+/** The sync of each resource begins, or goes on where it was, at once: in the transaction that makes it ACTIVE. */
+export async function followResources(
+  trx: Transaction<Tables>,
+  { accountId, id }: ConnectionRef,
+  { resources, listed = resources }: Pick<Provider, 'resources' | 'listed'>,
+): Promise<void> {
+  await sql`
+    with named as (
+      select resource, resource = any(${listed}::text[]) as listed from unnest(${resources}::text[]) as r (resource)
+    ), shown as (
+      insert into sync_statuses (account_id, connection_id, resource)
+      select ${accountId}, ${id}::uuid, resource from named on conflict do nothing
+    )
+    insert into sync_rounds as r (account_id, connection_id, resource, next_poll_at)
+    select ${accountId}, ${id}::uuid, resource, now() from named where listed
+    on conflict (account_id, connection_id, resource) do update set next_poll_at = excluded.next_poll_at`.execute(
+    trx,
+  );
 }
 
 /** What calls and refreshes on behalf of a connection have shown about it. */
@@ -203,8 +224,10 @@ export function createHealth(deps: {
         await forAccount(connection.accountId)
           .transaction()
           .execute(async (trx) => {
-            if (await move(trx, connection, connection.status, columns, { change: 'RECOVERED' }))
-              await renewAt(trx, connection, now());
+            if (!(await move(trx, connection, connection.status, columns, { change: 'RECOVERED' }))) return;
+            await renewAt(trx, connection, now());
+            const provider = catalog.find(connection.integrationId)?.provider;
+            if (provider) await followResources(trx, connection, provider);
           });
       else if ((connection.checkedAt?.getTime() ?? 0) < clock.now() - checkedEveryMs)
         await checked.load(connection);

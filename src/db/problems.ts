@@ -6,6 +6,11 @@ export function toStored(cause: IntegrationProblem | null): string | null {
   return cause && JSON.stringify(cause);
 }
 
+/** The same for a column of JSON that holds more. */
+export function toStoredProblem(cause: IntegrationProblem): StoredProblem {
+  return { ...cause, occurredAt: cause.occurredAt.toISOString() };
+}
+
 export function fromStored(stored: StoredProblem | null): IntegrationProblem | null {
   return stored && { ...stored, occurredAt: new Date(stored.occurredAt) };
 }

@@ -15,6 +15,7 @@ export interface Tables {
   sync_events: SyncEventsTable;
   webhook_deliveries: WebhookDeliveriesTable;
   delivery_queues: DeliveryQueuesTable;
+  sync_rounds: SyncRoundsTable;
 }
 
 export type ConnectionStatus = 'PENDING' | 'ACTIVE' | 'NEEDS_REAUTHORIZATION' | 'DISCONNECTED';
@@ -61,6 +62,7 @@ interface ConnectionsTable {
   profile_at: Date | null;
   profile_external_id: string | null;
   probe_at: Date | null;
+  records_erased_at: Date | null;
 }
 
 interface AccountKeysTable {
@@ -144,15 +146,27 @@ interface SyncStatusesTable {
   last_synced_at: Date | null;
   last_webhook_at: Date | null;
   last_polled_at: Date | null;
-  next_poll_at: Date | null;
   missed_by_webhook: Generated<number>;
   record_count: Generated<number>;
   lag_seconds: number | null;
   consecutive_failures: Generated<number>;
   progress_done: number | null;
   progress_total: number | null;
-  cursor: string | null;
+  distrust: Generated<number>;
   problem: ProblemColumn;
+}
+
+interface SyncRoundsTable {
+  account_id: string;
+  connection_id: string;
+  resource: string;
+  next_poll_at: Date | null;
+  lease_owner: string | null;
+  lease_until: Date | null;
+  cursor: Date | null;
+  round: JSONColumnType<Record<string, unknown> | null, string | null, string | null>;
+  requested: 'FULL' | 'CHANGES' | null;
+  quiet_polls: Generated<number>;
 }
 
 interface ExternalRecordsTable {
@@ -168,6 +182,7 @@ interface ExternalRecordsTable {
   event_id: string | null;
   deleted_at: Date | null;
   was_deleted: Generated<boolean>;
+  unannounced_at: Date | null;
 }
 
 interface EventSequencesTable {

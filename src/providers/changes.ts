@@ -15,6 +15,8 @@ export interface ChangeReads {
   overlapMs: number;
   /** Not more often than this. */
   leastIntervalMs?: number;
+  /** Further back deletions are not told: then everything is read again. Default: no end. */
+  lookBackMs?: number;
   /** The provider's code for a position that it has forgotten: reading begins anew. */
   lostPosition?: string;
 }

@@ -38,6 +38,8 @@ export interface Provider {
   listed?: readonly string[];
   /** Absent where the provider announces nothing. */
   webhook?: WebhookFacts;
+  /** The resources of which webhooks tell; default: all. The others are learnt by polling alone. */
+  announced?: readonly string[];
   /** By resource: members of its object that hold personal or bank data. Nobody ever sees their values. */
   masked?: Readonly<Record<string, readonly string[]>>;
 }

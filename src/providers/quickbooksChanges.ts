@@ -12,6 +12,7 @@ export function quickbooksChanges(resource: string): ChangeReads {
   return {
     // Changes show up a little late, and several share a second.
     overlapMs: 60_000,
+    lookBackMs,
 
     begin(since, now) {
       if (since === null) return { by: 'query', since: null, start: 1 };

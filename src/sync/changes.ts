@@ -1,7 +1,7 @@
 import { sql, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Connection } from '../connections/connection.ts';
-import type { Tables } from '../db/tables.ts';
+import type { StoredProblem, SyncState, Tables } from '../db/tables.ts';
 import { appendingTold, reportAppended, type SyncEventKind, type SyncEventSource } from '../events/events.ts';
 import type { RecordSnapshot } from '../providers/provider.ts';
 
@@ -21,6 +21,8 @@ export interface RecordChange {
   fetchedAt: Date;
   /** The provider spoke of it: it is remembered as gone even if it was never seen here. */
   announced?: boolean;
+  /** A webhook announced this version; or a poll found it, and one should have. */
+  webhook?: 'announced' | 'awaited';
 }
 
 /** What changes are applied to: the external account, so that nothing of one is taken for another's. */
@@ -34,14 +36,26 @@ export interface ConnectionChanges {
   changes: readonly RecordChange[];
 }
 
-/** What a webhook said beside its records. */
-export interface WebhookNote {
+/** What is said of a connection's resources beside their records. Whatever is absent stays as it is. */
+export interface StatusUpdate {
   connectionId: string;
-  /** It spoke of these. */
   resources: readonly string[];
-  /** Of these only a poll can tell what has changed. */
-  toPoll: readonly string[];
-  at: Date;
+  columns: StatusColumns;
+}
+
+/** Columns of `sync_statuses`; times are ISO 8601, a problem is as stored. */
+export interface StatusColumns {
+  state?: SyncState;
+  /** A webhook moves it to WEBHOOK only where webhooks are trusted. */
+  delivery?: 'WEBHOOK' | 'POLL';
+  last_synced_at?: string;
+  last_webhook_at?: string;
+  last_polled_at?: string;
+  consecutive_failures?: number;
+  progress_done?: number | null;
+  progress_total?: number | null;
+  problem?: StoredProblem | null;
+  distrust?: number;
 }
 
 export interface Applied {
@@ -79,7 +93,7 @@ export async function applyChanges(
   changed: readonly ConnectionChanges[],
   source: SyncEventSource,
   clock: Clock,
-  note?: WebhookNote,
+  status?: StatusUpdate,
 ): Promise<Applied> {
   const applied: Applied = { news: [], unstorable: [] };
   const rows: Row[] = [];
@@ -93,9 +107,9 @@ export async function applyChanges(
       }
     }
   const statements = statementsOf(rows);
-  if (note && statements.length === 0) statements.push([]);
+  if (status && statements.length === 0) statements.push([]);
   for (const statement of statements)
-    applied.news.push(...(await write(trx, accountId, statement, source, clock, note)));
+    applied.news.push(...(await write(trx, accountId, statement, source, clock, status)));
   return applied;
 }
 
@@ -111,12 +125,14 @@ interface Row {
   updatedAt: string | null;
   fetchedAt: string;
   announced: boolean;
+  /** Of `unannounced_at`; null leaves it. */
+  unannouncedAt: string | null;
   eventId: string;
 }
 
 /** Undefined for one that cannot be stored. */
 function rowOf(connection: ChangedConnection, change: RecordChange, clock: Clock): Row | undefined {
-  const { resource, externalId, snapshot, deletedAt = null, fetchedAt, announced = false } = change;
+  const { resource, externalId, snapshot, deletedAt = null, fetchedAt, announced = false, webhook } = change;
   const payload = snapshot ? JSON.stringify(snapshot.payload) : null;
   if (payload !== null && (Buffer.byteLength(payload) > longestPayloadBytes || unstorable.test(payload)))
     return undefined;
@@ -131,6 +147,8 @@ function rowOf(connection: ChangedConnection, change: RecordChange, clock: Clock
     updatedAt: (snapshot ? snapshot.updatedAt : deletedAt)?.toISOString() ?? null,
     fetchedAt: fetchedAt.toISOString(),
     announced,
+    unannouncedAt:
+      webhook === 'announced' ? '-infinity' : webhook === 'awaited' ? fetchedAt.toISOString() : null,
     eventId: clock.randomUUID(),
   };
 }
@@ -145,23 +163,29 @@ async function write(
   rows: readonly Row[],
   source: SyncEventSource,
   clock: Clock,
-  note: WebhookNote | undefined,
+  status: StatusUpdate | undefined,
 ): Promise<AppliedChange[]> {
-  const noted = note ? [...new Set([...note.resources, ...note.toPoll])] : [];
   const column = <K extends keyof Row>(name: K) => rows.map((row) => row[name]);
+  const connectionIds = [...new Set([...column('connectionId'), ...(status ? [status.connectionId] : [])])];
+  // What a backfill or a person's read brings may have changed years ago.
+  const isLive = source === 'WEBHOOK' || source === 'POLL';
   const query = sql<AppliedChange>`
     with incoming as (
       select * from unnest(${column('connectionId')}::uuid[], ${column('integrationId')}::text[],
         ${column('generation')}::int[], ${column('accountExternalId')}::text[], ${column('resource')}::text[],
         ${column('externalId')}::text[], ${column('payload')}::text[], ${column('updatedAt')}::timestamptz[],
-        ${column('fetchedAt')}::timestamptz[], ${column('announced')}::boolean[], ${column('eventId')}::uuid[])
+        ${column('fetchedAt')}::timestamptz[], ${column('announced')}::boolean[],
+        ${column('unannouncedAt')}::timestamptz[], ${column('eventId')}::uuid[])
         with ordinality as r (connection_id, integration_id, generation, account_external_id, resource, external_id,
-          payload, updated_at, fetched_at, announced, event_id, place)
+          payload, updated_at, fetched_at, announced, unannounced_at,
+          event_id, place)
     ), written as (
       insert into external_records as known (account_id, connection_id, resource, external_id, payload, updated_at,
-        fetched_at, deleted, deleted_at, account_external_id, event_id, was_deleted)
+        fetched_at, deleted, deleted_at, account_external_id, event_id, was_deleted,
+        unannounced_at)
       select c.account_id, c.id, r.resource, r.external_id, r.payload::jsonb, r.updated_at, r.fetched_at,
-        r.payload is null, case when r.payload is null then r.updated_at end, c.external_id, r.event_id, true
+        r.payload is null, case when r.payload is null then r.updated_at end, c.external_id, r.event_id, true,
+        r.unannounced_at
       from incoming r
       join connections c on c.account_id = ${accountId} and c.id = r.connection_id
         and c.external_id = r.account_external_id and c.status <> 'DISCONNECTED'
@@ -183,7 +207,12 @@ async function write(
         event_id = case when known.deleted = excluded.deleted
             and known.payload is not distinct from excluded.payload
             and known.account_external_id is not distinct from excluded.account_external_id
-          then known.event_id else excluded.event_id end
+          then known.event_id else excluded.event_id end,
+        unannounced_at = case
+          when excluded.unannounced_at = '-infinity' then excluded.unannounced_at
+          when known.deleted = excluded.deleted and known.payload is not distinct from excluded.payload
+            then known.unannounced_at
+          else coalesce(excluded.unannounced_at, known.unannounced_at) end
       where known.account_external_id is distinct from excluded.account_external_id or
         case when coalesce(
             (case when known.deleted then known.deleted_at else known.updated_at end)
@@ -199,23 +228,31 @@ async function write(
         w.was_deleted::int - w.deleted::int as counts
       from written w join incoming r on r.event_id = w.event_id
     ), due as (
-      select s.account_id, s.connection_id, s.resource, coalesce(n.counts, 0) as counts,
-        w.resource is not null as by_webhook
+      select s.account_id, s.connection_id, s.resource, coalesce(n.counts, 0) as counts, n.lag,
+        case when w.resource is null then '{}' else ${JSON.stringify(status?.columns ?? {})}::jsonb end as patch
       from sync_statuses s
-      left join (select connection_id, resource, sum(counts) as counts from news group by 1, 2) n
-        on n.connection_id = s.connection_id and n.resource = s.resource and n.counts <> 0
-      left join unnest(${noted}::text[]) as w (resource)
-        on w.resource = s.resource and s.connection_id = ${note?.connectionId ?? null}::uuid
-      where s.account_id = ${accountId} and s.connection_id = any(${[...new Set(column('connectionId')), ...(note ? [note.connectionId] : [])]}::uuid[])
+      left join (
+        select connection_id, resource, sum(counts) as counts,
+          extract(epoch from ${new Date(clock.now())}::timestamptz - max(updated_at)) as lag
+        from news group by 1, 2
+      ) n on n.connection_id = s.connection_id and n.resource = s.resource
+      left join unnest(${status?.resources ?? []}::text[]) as w (resource)
+        on w.resource = s.resource and s.connection_id = ${status?.connectionId ?? null}::uuid
+      where s.account_id = ${accountId} and s.connection_id = any(${connectionIds}::uuid[])
         and (n.resource is not null or w.resource is not null)
       order by s.connection_id, s.resource
       for no key update of s
     ), counted as (
-      update sync_statuses s set record_count = s.record_count + due.counts,
-        last_webhook_at = case when due.by_webhook then ${note?.at ?? null}::timestamptz else s.last_webhook_at end,
-        delivery = case when due.by_webhook then 'WEBHOOK' else s.delivery end,
-        next_poll_at = case when due.resource = any(${note?.toPoll ?? []}::text[]) and due.by_webhook
-          then least(s.next_poll_at, ${note?.at ?? null}::timestamptz) else s.next_poll_at end
+      update sync_statuses s set
+        record_count = s.record_count + due.counts,
+        lag_seconds = case when ${isLive}::boolean and due.lag is not null
+          then greatest(0, least(due.lag, 2000000000))::int else s.lag_seconds end,
+        (state, delivery, last_synced_at, last_webhook_at, last_polled_at, consecutive_failures, progress_done,
+          progress_total, problem, distrust)
+        = (select p.state, case when ${source} = 'WEBHOOK' and s.distrust > 0 then s.delivery else p.delivery end,
+            p.last_synced_at, p.last_webhook_at, p.last_polled_at, p.consecutive_failures, p.progress_done,
+            p.progress_total, nullif(p.problem, 'null'), p.distrust
+          from jsonb_populate_record(s, due.patch) p)
       from due where s.account_id = due.account_id and s.connection_id = due.connection_id
         and s.resource = due.resource
       returning 1

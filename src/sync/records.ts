@@ -1,6 +1,7 @@
 import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Connection } from '../connections/connection.ts';
+import { pageOf, type Page, type PageRequest } from '../db/pages.ts';
 import type { StoredProfile, Tables } from '../db/tables.ts';
 import { IntegrationError, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -61,6 +62,52 @@ export interface RecordStore {
   keepProfiles(reads: readonly ProfileRead[]): Promise<void>;
   /** By connection id. One statement. */
   findProfiles(accountId: string, connectionIds: readonly string[]): Promise<Map<string, KnownProfile>>;
+}
+
+export interface StoredRecord extends KnownRecord {
+  externalId: string;
+}
+
+/** What a cursor of `listRecords` decodes to. */
+export const recordPosition = /^\d{1,16} [^]{1,256}$/;
+
+/**
+ * A page of what is stored of each of several connections of one account, by the time of the change, the oldest first:
+ * who reads on from the last cursor sees everything that has changed since. With `updatedAfter` the deleted are among
+ * them, else only those that exist. One statement.
+ */
+export async function listRecords(
+  db: Kysely<Tables>,
+  accountId: string,
+  connectionIds: readonly string[],
+  { resource, updatedAfter }: { resource: string; updatedAfter: Date | null },
+  request: PageRequest,
+): Promise<Map<string, Page<StoredRecord>>> {
+  const space = request.after?.indexOf(' ') ?? -1;
+  const [micros, externalId] = [
+    request.after?.slice(0, space) ?? null,
+    request.after?.slice(space + 1) ?? null,
+  ];
+  const changedAt = sql`coalesce(updated_at, fetched_at)`;
+  const { rows } = await sql<StoredRecord & { connectionId: string; micros: string }>`
+    select r.* from unnest(${connectionIds}::uuid[]) as i (id)
+    join connections c on c.account_id = ${accountId} and c.id = i.id
+    cross join lateral (
+      select connection_id as "connectionId", external_id as "externalId", payload, updated_at as "updatedAt",
+        fetched_at as "fetchedAt", deleted, (extract(epoch from ${changedAt}) * 1000000)::int8::text as micros
+      from external_records
+      where account_id = c.account_id and connection_id = c.id and resource = ${resource}
+        and account_external_id = c.external_id
+        and (${updatedAfter}::timestamptz is not null or not deleted)
+        and ${changedAt} > coalesce(${updatedAfter}::timestamptz, '-infinity')
+        and (${micros}::int8 is null or (${changedAt}, external_id)
+          > (to_timestamp(${micros}::int8 / 1000000) + (${micros}::int8 % 1000000) * interval '1 microsecond',
+            ${externalId}::text))
+      order by ${changedAt}, external_id limit ${request.first + 1}
+    ) r`.execute(db);
+  const byConnection = Map.groupBy(rows, (row) => row.connectionId);
+  const position = (row: StoredRecord & { micros: string }) => `${row.micros} ${row.externalId}`;
+  return new Map(connectionIds.map((id) => [id, pageOf(byConnection.get(id) ?? [], request, position)]));
 }
 
 export const recordKey = (key: RecordKey): string =>

@@ -4,7 +4,24 @@ import { fromStored } from '../db/problems.ts';
 import type { SyncState, Tables } from '../db/tables.ts';
 import type { IntegrationProblem } from '../errors.ts';
 
-/** What the sync of one resource of one connection is doing. */
+/**
+ * What the sync of one resource of one connection is doing. Of several states that hold, the first of these is shown:
+ *
+ *   PAUSED         the connection is not ACTIVE; `problem` is the connection's. At once on again when it is.
+ *   RATE_LIMITED   the provider, or our own queue, made the last round wait. Goes on by itself at `nextPollAt`.
+ *   FAILING        the last round failed, and so did `consecutiveFailures` in a row; `problem` says who must act.
+ *   BACKFILLING    everything is being read: for the first time, by request, or because too much time has passed.
+ *   RUNNING        changes are being read that somebody asked for.
+ *   IDLE           none of these; the next round is due at `nextPollAt`.
+ *
+ *   IDLE --round of everything--> BACKFILLING --last page--> IDLE
+ *   IDLE --syncConnection--> RUNNING --last page--> IDLE
+ *   any --a page fails--> FAILING or RATE_LIMITED --a round succeeds--> IDLE
+ *
+ * A poll of its own accord is over before anybody looks, and shows only by what it changes. `lastSyncedAt` moves when a
+ * round has read its last page, never before. `lagSeconds` is measured: from the provider's time of the newest change to
+ * the moment when it was applied.
+ */
 export interface SyncStatus {
   connectionId: string;
   resource: string;
@@ -32,11 +49,23 @@ export async function listSyncStatuses(
   connections: readonly Connection[],
 ): Promise<Map<string, SyncStatus[]>> {
   const rows = await db
-    .selectFrom('sync_statuses')
-    .selectAll()
-    .where('account_id', '=', accountId)
-    .where('connection_id', '=', sql<string>`any(${connections.map((connection) => connection.id)}::uuid[])`)
-    .orderBy('resource')
+    .selectFrom('sync_statuses as s')
+    .leftJoin('sync_rounds as r', (join) =>
+      join
+        .onRef('r.account_id', '=', 's.account_id')
+        .onRef('r.connection_id', '=', 's.connection_id')
+        .onRef('r.resource', '=', 's.resource'),
+    )
+    .selectAll('s')
+    .select(sql<Date | null>`greatest(r.next_poll_at, s.last_polled_at, '1970-01-01')`.as('next_poll_at'))
+    .select('r.next_poll_at as due_at')
+    .where('s.account_id', '=', accountId)
+    .where(
+      's.connection_id',
+      '=',
+      sql<string>`any(${connections.map((connection) => connection.id)}::uuid[])`,
+    )
+    .orderBy('s.resource')
     .execute();
   const byId = new Map(connections.map((connection) => [connection.id, connection]));
   const statuses = rows.map((row): SyncStatus => {
@@ -49,7 +78,7 @@ export async function listSyncStatuses(
       lastSyncedAt: row.last_synced_at,
       lastWebhookAt: row.last_webhook_at,
       lastPolledAt: row.last_polled_at,
-      nextPollAt: paused ? null : row.next_poll_at,
+      nextPollAt: paused || row.due_at === null ? null : row.next_poll_at,
       delivery: row.delivery,
       missedByWebhook: row.missed_by_webhook,
       recordCount: row.record_count,

@@ -13,6 +13,7 @@ import { problem, problemOf, type IntegrationProblem, type ProblemCode } from '.
 import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import { applyChanges, type RecordChange } from '../sync/changes.ts';
+import { hastenRounds } from '../sync/rounds.ts';
 import {
   claimQueues,
   claimUnclaimed,
@@ -25,7 +26,7 @@ import {
   type Outcome,
   type WaitingDelivery,
 } from './deliveryRows.ts';
-import { readTogether, type RecordRef, type Verdicts } from './recordReads.ts';
+import { readTogether, type RecordRef, type Verdicts } from '../sync/recordReads.ts';
 
 /**
  * Works stored deliveries off. A connection's are taken in the order of their arrival by one worker at a time, which
@@ -76,6 +77,9 @@ const blameless: ReadonlySet<ProblemCode> = new Set([
   'NOT_CONNECTED',
   'NOT_CONFIGURED',
 ]);
+
+/** Between the time of a change and that of its notice. */
+const sameTimeMs = 2_000;
 
 type RecordNotice = Extract<StoredNotice, { kind: 'record' }>;
 
@@ -175,7 +179,14 @@ export function createDeliveries(deps: {
       const last = told.reduce((a, b) => (timeOf(b.notice) >= timeOf(a.notice) ? b : a));
       if (last.notice.change === 'DELETED')
         changes.push({
-          ...{ resource, externalId, snapshot: null, announced: true, fetchedAt: last.delivery.received_at },
+          ...{
+            resource,
+            externalId,
+            snapshot: null,
+            announced: true,
+            fetchedAt: now(),
+            webhook: 'announced',
+          },
           deletedAt: last.notice.occurredAt === null ? null : new Date(last.notice.occurredAt),
         });
       else if (provider.records.only && !provider.records.only.includes(resource)) toPoll.add(resource);
@@ -199,7 +210,21 @@ export function createDeliveries(deps: {
       if ('failure' in verdict) fail(problemOf(verdict.failure));
       else if (verdict.snapshot === null && told.some(({ delivery }) => delivery.attempts < lookAgain))
         fail(problem('NOT_FOUND', 'The provider announced a record that it does not have.', fetchedAt));
-      else changes.push({ ...ref, snapshot: verdict.snapshot, fetchedAt, announced: true });
+      else {
+        const { snapshot } = verdict;
+        // A late notice of an earlier version does not announce this one.
+        const said = Math.max(
+          ...told.map(({ notice }) => (notice.occurredAt === null ? Infinity : timeOf(notice))),
+        );
+        const isIt = (snapshot?.updatedAt?.getTime() ?? 0) <= said + sameTimeMs;
+        changes.push({
+          ...ref,
+          snapshot,
+          fetchedAt,
+          announced: true,
+          ...(isIt && { webhook: 'announced' as const }),
+        });
+      }
     }
     return { outcomes, changes, toPoll, about };
   };
@@ -224,10 +249,11 @@ export function createDeliveries(deps: {
     }
     const { outcomes, changes, toPoll, about } = await workOff(connection, deliveries);
     const resources = [...about.values()].map((told) => told[0]!.notice.resource);
+    // Before what made it necessary is settled: done twice, it does no harm.
+    if (toPoll.size > 0) await hastenRounds(account, connection, [...toPoll], now());
     const kept = await store([...outcomes.values()], {
       changes,
       resources: [...new Set(resources)],
-      toPoll: [...toPoll],
       unstorable(refs) {
         const cause = problem('VALIDATION_FAILED', 'The record is too large to be stored.', now(), {
           actor: 'PROVIDER',
@@ -275,7 +301,6 @@ export function createDeliveries(deps: {
     rest?: {
       changes: readonly RecordChange[];
       resources: readonly string[];
-      toPoll: readonly string[];
       unstorable(refs: readonly RecordRef[]): Outcome[];
     },
   ): Promise<boolean> =>
@@ -285,15 +310,17 @@ export function createDeliveries(deps: {
         if (!(await renewLease(trx, queue, me))) return false;
         await storeOutcomes(trx, queue.accountId, outcomes, now());
         if (!connection || !rest) return true;
-        const { resources, toPoll, changes } = rest;
-        const note = { connectionId: connection.id, resources, toPoll, at: now() };
         const { unstorable } = await applyChanges(
           trx,
           queue.accountId,
-          [{ connection, changes }],
+          [{ connection, changes: rest.changes }],
           'WEBHOOK',
           clock,
-          note,
+          {
+            connectionId: connection.id,
+            resources: rest.resources,
+            columns: { last_webhook_at: now().toISOString(), delivery: 'WEBHOOK' },
+          },
         );
         if (unstorable.length > 0)
           await storeOutcomes(trx, queue.accountId, rest.unstorable(unstorable), now());

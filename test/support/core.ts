@@ -27,6 +27,7 @@ import { myCarrierPackets } from '../../src/providers/myCarrierPackets.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { slack } from '../../src/providers/slack.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { roundChannel } from '../../src/sync/poll.ts';
 import { deliveryChannel } from '../../src/webhooks/deliveryRows.ts';
 import { consent } from './browser.ts';
 import type { OpenTestDatabase } from './databases.ts';
@@ -87,6 +88,7 @@ export async function openCore(
     requestTimeoutMs?: number;
     interactiveDeadlineMs?: number;
     recordMaxAgeSeconds?: number;
+    pollIntervalMs?: number;
     encryptionKeys?: string;
     poolSize?: number;
     /** More integrations that are QuickBooks under another id: an account has one live connection to each. */
@@ -155,6 +157,9 @@ export async function openCore(
     interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
     requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
     probeIntervalMs: 3_600_000,
+    pollIntervalMs: settings.pollIntervalMs ?? 300_000,
+    recordRetentionDays: 30,
+    eventRetentionDays: 30,
     recordMaxAgeSeconds: settings.recordMaxAgeSeconds ?? 0,
     clock,
     log,
@@ -165,6 +170,7 @@ export async function openCore(
       : openNotifications({ databaseUrl: database.databaseUrl, clock });
   notifications.listen(eventChannel, core.feed.changed);
   notifications.listen(deliveryChannel, core.deliveries.queued);
+  notifications.listen(roundChannel, core.polling.due);
   core.feed.start();
   const schema = createSchema();
 

@@ -73,7 +73,9 @@ export async function openReceiver(product: TestCore): Promise<TestReceiver> {
         bytes(body),
         sign(myCarrierPacketsScheme, secret, bytes(body)),
       ),
-    close: async () => void (await server.close()),
+    async close() {
+      await server.close();
+    },
   };
 }
 

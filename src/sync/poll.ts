@@ -1,0 +1,507 @@
+import type { Kysely, Transaction } from 'kysely';
+import { createBackground } from '../background.ts';
+import type { Priority } from '../calls/caller.ts';
+import type { Clock } from '../clock.ts';
+import type { ConnectionApi } from '../connections/api.ts';
+import { findConnections, type Connection } from '../connections/connection.ts';
+import type { Listener } from '../db/notifications.ts';
+import { toStoredProblem } from '../db/problems.ts';
+import type { Tables } from '../db/tables.ts';
+import { createWakeups } from '../db/wakeups.ts';
+import { IntegrationError, problem, type IntegrationProblem } from '../errors.ts';
+import { appendEvents, type SyncEventKind } from '../events/events.ts';
+import type { Log } from '../log.ts';
+import type { Catalog } from '../providers/catalog.ts';
+import type { ChangePage, ChangeReads } from '../providers/changes.ts';
+import type { Provider } from '../providers/provider.ts';
+import { applyChanges, type RecordChange, type StatusColumns } from './changes.ts';
+import { readTogether } from './recordReads.ts';
+import {
+  claimRounds,
+  countMissed,
+  roundChannel,
+  stepRound,
+  type ClaimedRound,
+  type Round,
+  type RoundStep,
+} from './rounds.ts';
+
+export { roundChannel };
+
+/**
+ * Polling: the first reading of everything, the safety net behind webhooks, and what somebody asks for. A round is read
+ * page by page. What a page brought, how far the round has come, the status and the events commit together, under a
+ * lease; the cursor moves with the last page alone. It is the provider's time of the first page, less an overlap:
+ * what changes during the round, or shows late, is read by the next.
+ *
+ * When the next round is due depends on how the last ones went:
+ *
+ *   the interval            as a rule, give or take a quarter
+ *   half of it              after a change that a webhook should have announced, until webhooks prove themselves
+ *   up to four of it        while webhooks announce everything: after three polls that found nothing
+ *   when the trouble ends   after a failure: the provider's own wait, else twice as long after each one
+ *   never                   while the connection is not ACTIVE; at once when it is again
+ *
+ * and never sooner than the provider wants.
+ */
+export interface Polling {
+  start(): void;
+  /** Gives the rounds under way up to their next page. */
+  stop(): Promise<void>;
+  /** For the channel `roundChannel`. */
+  due: Listener;
+}
+
+/** Rounds at one time in this process. */
+const concurrency = 16;
+/** Then others get their turn. */
+const pagesInARow = 20;
+const lookEveryMs = 1_000;
+const pageWithinMs = 60_000;
+/** Where neither the provider's answer nor its `Date` says when it was given: how far our clocks may be apart. */
+const clocksApartMs = 600_000;
+const longestPauseMs = 3_600_000;
+const distrustedPolls = 3;
+const quietBefore = 3;
+const mostQuietFactor = 4;
+const progressEveryMs = 2_000;
+/** A record that cannot be read holds up its round so many times; then it is left out. */
+const patientFailures = 3;
+const mostUnseen = 10_000;
+
+export function createPolling(deps: {
+  /** Past all walls: looks for what is due in all accounts. */
+  db: Kysely<Tables>;
+  forAccount: (accountId: string) => Kysely<Tables>;
+  catalog: Catalog;
+  api: ConnectionApi;
+  intervalMs: number;
+  clock: Clock;
+  log: Log;
+  /** How old a change was when it was applied. */
+  onApplied?: (integrationId: string, lagSeconds: number) => void;
+  onMissed?: (integrationId: string, count: number) => void;
+}): Polling {
+  const { db, forAccount, catalog, api, intervalMs, clock, log } = deps;
+  const me = clock.randomUUID();
+  const wakeups = createWakeups(clock);
+  const stopping = new AbortController();
+  const busy = new Set<Promise<void>>();
+  const now = () => new Date(clock.now());
+  /** A webhook may come after the poll that found its change: by so much. */
+  const webhookPatienceMs = Math.min(300_000, 2 * intervalMs);
+
+  const beginning = (claimed: ClaimedRound, connection: Connection, reads: ChangeReads): Round => {
+    const startedAt = now();
+    const { cursor, requested } = claimed;
+    const isTooOld =
+      cursor !== null &&
+      reads.lookBackMs !== undefined &&
+      startedAt.getTime() - cursor.getTime() > reads.lookBackMs;
+    const since = requested === 'FULL' || isTooOld ? null : cursor;
+    return {
+      since: since?.toISOString() ?? null,
+      position: reads.begin(since, startedAt),
+      generation: connection.generation,
+      startedAt: startedAt.toISOString(),
+      at: null,
+      source: requested ? 'USER' : since === null ? 'BACKFILL' : 'POLL',
+      ...{ done: 0, news: 0, toldAt: null },
+    };
+  };
+
+  const event = (connection: Connection, claimed: ClaimedRound, round: Round) => ({
+    ...{
+      connectionId: connection.id,
+      integrationId: connection.integrationId,
+      generation: connection.generation,
+    },
+    ...{ resource: claimed.resource, source: round.source, change: null, userId: null, problem: null },
+  });
+  const tell = (
+    trx: Transaction<Tables>,
+    connection: Connection,
+    claimed: ClaimedRound,
+    round: Round,
+    kinds: readonly SyncEventKind[],
+    cause: IntegrationProblem | null = null,
+  ) =>
+    appendEvents(
+      trx,
+      connection.accountId,
+      kinds.map((kind) => ({
+        ...event(connection, claimed, round),
+        kind,
+        problem: cause && JSON.stringify(toStoredProblem(cause)),
+      })),
+      clock,
+    );
+
+  /** Whole rounds are shown while they run; a poll is over before anybody looks. */
+  const isShown = (round: Round) => round.since === null || round.source === 'USER';
+  const priorityOf = ({ source }: Round): Priority =>
+    source === 'USER' ? 'interactive' : source === 'BACKFILL' ? 'backfill' : 'poll';
+
+  /** The page's changes, those read that it only names; and at a whole round's end what it did not have. */
+  const changesIn = async (
+    connection: Connection,
+    claimed: ClaimedRound,
+    round: Round,
+    page: ChangePage,
+    failures: number,
+  ): Promise<RecordChange[]> => {
+    const { provider } = catalog.find(connection.integrationId)!;
+    const { resource } = claimed;
+    const awaited =
+      round.since !== null && isAnnounced(provider, resource) ? { webhook: 'awaited' as const } : {};
+    const changes: RecordChange[] = [];
+    const named: string[] = [];
+    for (const change of page.changes) {
+      if (change.kind === 'DELETED')
+        changes.push({
+          ...{ resource, externalId: change.externalId, snapshot: null, deletedAt: change.deletedAt },
+          ...{ fetchedAt: now(), announced: true, ...awaited },
+        });
+      else if (change.snapshot)
+        changes.push({
+          resource,
+          externalId: change.externalId,
+          snapshot: change.snapshot,
+          fetchedAt: now(),
+          ...awaited,
+        });
+      else named.push(change.externalId);
+    }
+    if (page.isWhole && !page.next) named.push(...(await unseen(connection, claimed, round, page)));
+    const refs = [...new Set(named)].map((externalId) => ({ resource, externalId }));
+    const canRead = !provider.records.only || provider.records.only.includes(resource);
+    if (!canRead)
+      return [
+        ...changes,
+        ...refs.map((ref) => ({ ...ref, snapshot: null, fetchedAt: now(), announced: true })),
+      ];
+    const verdicts = await readTogether(provider, refs, (_, ids) =>
+      api.records(connection, resource, ids, patience(round)),
+    );
+    for (const ref of refs) {
+      const verdict = verdicts.get(ref);
+      if ('snapshot' in verdict)
+        changes.push({ ...ref, snapshot: verdict.snapshot, fetchedAt: now(), announced: true, ...awaited });
+      else if (failures < patientFailures || !(verdict.failure instanceof IntegrationError))
+        throw verdict.failure;
+      else
+        log.warn(
+          { connectionId: connection.id, ...ref, code: verdict.failure.code },
+          'a record cannot be read and is left out of the sync',
+        );
+    }
+    return changes;
+  };
+
+  /** What is stored and was in no page of this round. Read one by one before it is believed to be gone. */
+  const unseen = async (
+    { accountId, id }: Connection,
+    { resource }: ClaimedRound,
+    round: Round,
+    page: ChangePage,
+  ): Promise<string[]> => {
+    const seen = new Set(page.changes.map((change) => change.externalId));
+    const rows = await forAccount(accountId)
+      .selectFrom('external_records')
+      .select('external_id')
+      .where('account_id', '=', accountId)
+      .where('connection_id', '=', id)
+      .where('resource', '=', resource)
+      .where('deleted', '=', false)
+      .where('fetched_at', '<', new Date(round.startedAt))
+      .limit(mostUnseen)
+      .execute();
+    return rows.map((row) => row.external_id).filter((externalId) => !seen.has(externalId));
+  };
+
+  const patience = (round: Round) => ({
+    deadlineAtMs: clock.now() + pageWithinMs,
+    priority: priorityOf(round),
+    signal: stopping.signal,
+  });
+
+  /** One page: read, applied, and the round moved on. Undefined: the lease is lost. */
+  const turnPage = async (
+    connection: Connection,
+    claimed: ClaimedRound,
+    round: Round,
+    reads: ChangeReads,
+    failures: number,
+  ): Promise<Round | 'ended' | undefined> => {
+    const { accountId, resource } = claimed;
+    const page = await api.changes(connection, resource, round.position, patience(round));
+    const changes = await changesIn(connection, claimed, round, page, failures);
+    const at =
+      round.at ??
+      page.at?.toISOString() ??
+      new Date(Date.parse(round.startedAt) - clocksApartMs).toISOString();
+    const done = round.done + page.changes.length;
+    const isLast = page.next === undefined;
+    const isTold =
+      isShown(round) &&
+      !isLast &&
+      clock.now() - Date.parse(round.toldAt ?? round.startedAt) >= progressEveryMs;
+    const moved: Round = {
+      ...{ ...round, at, done, position: page.next ?? round.position },
+      toldAt: isTold ? now().toISOString() : round.toldAt,
+    };
+    const missed =
+      isLast && isAnnounced(catalog.find(connection.integrationId)!.provider, resource)
+        ? await countMissed(
+            forAccount(accountId),
+            claimed,
+            new Date(clock.now() - webhookPatienceMs),
+            distrustedPolls,
+          )
+        : 0;
+    if (missed > 0) deps.onMissed?.(connection.integrationId, missed);
+
+    const kept = await forAccount(accountId)
+      .transaction()
+      .execute(async (trx) => {
+        const status = isLast ? await trusted(trx, claimed, missed) : undefined;
+        const quiet = round.news === 0 && changes.length === 0;
+        const step: RoundStep = isLast
+          ? {
+              ...{
+                round: null,
+                cursor: new Date(Date.parse(at) - reads.overlapMs),
+                met: true,
+                release: true,
+              },
+              quietPolls: quiet ? claimed.quietPolls + 1 : 0,
+              nextPollAt: nextPollAt(reads, quiet ? claimed.quietPolls + 1 : 0, status),
+            }
+          : { round: moved };
+        if (!(await stepRound(trx, claimed, me, step))) return false;
+        const columns: StatusColumns = {
+          last_polled_at: now().toISOString(),
+          ...(isLast && {
+            ...{ state: 'IDLE', last_synced_at: now().toISOString(), consecutive_failures: 0, problem: null },
+            ...{ progress_done: null, progress_total: null },
+            ...(status?.provesItself && { distrust: status.distrust }),
+            ...(status?.provesItself && status.distrust === 0 && { delivery: 'WEBHOOK' }),
+          }),
+          ...(!isLast && isShown(round) && { state: stateOf(round), progress_done: done }),
+        };
+        const { news } = await applyChanges(trx, accountId, [{ connection, changes }], round.source, clock, {
+          connectionId: connection.id,
+          resources: [resource],
+          columns,
+        });
+        moved.news = round.news + news.length;
+        const kinds: SyncEventKind[] = [];
+        if (isTold) kinds.push('SYNC_PROGRESSED');
+        if (isLast && (isShown(round) || failures > 0 || moved.news > 0)) kinds.push('SYNC_COMPLETED');
+        await tell(trx, connection, claimed, round, kinds);
+        return true;
+      });
+    if (!kept) return undefined;
+    return isLast ? 'ended' : moved;
+  };
+
+  /** How far webhooks are trusted after this poll. */
+  const trusted = async (
+    trx: Transaction<Tables>,
+    { accountId, connectionId, resource }: ClaimedRound,
+    missed: number,
+  ) => {
+    const row = await trx
+      .selectFrom('sync_statuses')
+      .select(['delivery', 'distrust', 'last_webhook_at', 'last_polled_at'])
+      .where('account_id', '=', accountId)
+      .where('connection_id', '=', connectionId)
+      .where('resource', '=', resource)
+      .executeTakeFirst();
+    const heard = row?.last_webhook_at && (!row.last_polled_at || row.last_webhook_at > row.last_polled_at);
+    const provesItself = missed === 0 && row !== undefined && row.distrust > 0 && heard === true;
+    const distrust = provesItself ? row.distrust - 1 : (row?.distrust ?? 0);
+    return { delivery: row?.delivery ?? ('POLL' as const), distrust, provesItself };
+  };
+
+  const nextPollAt = (
+    reads: ChangeReads,
+    quietPolls: number,
+    status: { delivery: 'WEBHOOK' | 'POLL'; distrust: number } | undefined,
+  ): Date => {
+    let factor = 1;
+    if (status && status.distrust > 0) factor = 0.5;
+    else if (status?.delivery === 'WEBHOOK' && quietPolls >= quietBefore)
+      factor = Math.min(mostQuietFactor, quietPolls - quietBefore + 2);
+    const jittered = intervalMs * factor * (0.75 + clock.random() / 2);
+    return new Date(clock.now() + Math.max(jittered, reads.leastIntervalMs ?? 0));
+  };
+
+  const failed = async (
+    connection: Connection,
+    claimed: ClaimedRound,
+    round: Round | null,
+    cause: IntegrationProblem,
+  ) => {
+    const { accountId, connectionId, resource } = claimed;
+    // Whoever makes the connection ACTIVE again makes its rounds due.
+    if (cause.code === 'REAUTHORIZATION_REQUIRED' || cause.code === 'NOT_CONNECTED') {
+      await stepRound(forAccount(accountId), claimed, me, { nextPollAt: null, release: true });
+      return;
+    }
+    const isPause = cause.code === 'RATE_LIMITED' || cause.code === 'QUEUE_FULL';
+    await forAccount(accountId)
+      .transaction()
+      .execute(async (trx) => {
+        const row = await trx
+          .selectFrom('sync_statuses')
+          .select('consecutive_failures')
+          .where('account_id', '=', accountId)
+          .where('connection_id', '=', connectionId)
+          .where('resource', '=', resource)
+          .executeTakeFirst();
+        const failures = (row?.consecutive_failures ?? 0) + (isPause ? 0 : 1);
+        const backoffMs = Math.min(
+          longestPauseMs,
+          Math.min(intervalMs, 30_000) * 2 ** Math.min(failures - 1, 12),
+        );
+        const waitMs = Math.max(
+          cause.retryAfterSeconds === undefined ? backoffMs : 0,
+          (cause.retryAfterSeconds ?? 0) * 1_000 + 250,
+        );
+        const lost =
+          cause.providerCode !== undefined &&
+          cause.providerCode === readsOf(connection, resource)?.lostPosition;
+        const step: RoundStep = {
+          nextPollAt: new Date(clock.now() + waitMs * (1 + clock.random() / 4)),
+          release: true,
+          ...(lost && { round: null, nextPollAt: now() }),
+        };
+        if (!(await stepRound(trx, claimed, me, step))) return;
+        const columns: StatusColumns = {
+          state: isPause ? 'RATE_LIMITED' : 'FAILING',
+          consecutive_failures: failures,
+          problem: toStoredProblem(cause),
+        };
+        const status = { connectionId, resources: [resource], columns };
+        await applyChanges(trx, accountId, [], 'POLL', clock, status);
+        if (failures === 1 && !isPause && round)
+          await tell(trx, connection, claimed, round, ['SYNC_FAILED'], cause);
+      });
+  };
+
+  const readsOf = (connection: Connection, resource: string): ChangeReads | undefined => {
+    const provider = catalog.find(connection.integrationId)?.provider;
+    if (!provider?.resources.includes(resource)) return undefined;
+    return !provider.listed || provider.listed.includes(resource) ? provider.changes(resource) : undefined;
+  };
+
+  const workRound = async (claimed: ClaimedRound): Promise<void> => {
+    const { accountId, connectionId, resource } = claimed;
+    const account = forAccount(accountId);
+    const connection = (await findConnections(account, clock, accountId, [connectionId])).get(connectionId);
+    const reads = connection && readsOf(connection, resource);
+    // Whoever makes it ACTIVE again makes its rounds due.
+    if (connection?.status !== 'ACTIVE' || !reads) {
+      await stepRound(account, claimed, me, { nextPollAt: null, release: true });
+      return;
+    }
+    const failures = await failuresOf(claimed);
+    let round = claimed.round?.generation === connection.generation ? claimed.round : null;
+    if (claimed.requested === 'FULL' && round && round.since !== null) round = null;
+    if (claimed.requested && round) round = { ...round, source: 'USER' };
+    try {
+      if (!round) {
+        round = beginning(claimed, connection, reads);
+        if (!(await begin(connection, claimed, round))) return;
+      }
+      for (let pages = 0; pages < pagesInARow && !stopping.signal.aborted; pages++) {
+        const next = await turnPage(connection, claimed, round, reads, failures);
+        if (next === undefined || next === 'ended') return;
+        round = next;
+      }
+      await stepRound(account, claimed, me, { release: true });
+    } catch (error) {
+      if (stopping.signal.aborted) {
+        await stepRound(account, claimed, me, { release: true });
+        return;
+      }
+      const isExpected = error instanceof IntegrationError;
+      if (!isExpected) log.error({ err: error, connectionId, resource }, 'a sync failed');
+      const bug = () =>
+        problem('PROVIDER_ERROR', 'The sync failed on our side.', now(), { actor: 'OPERATOR' });
+      await failed(connection, claimed, round, isExpected ? error.problem : bug());
+    }
+  };
+
+  const failuresOf = async ({ accountId, connectionId, resource }: ClaimedRound): Promise<number> => {
+    const row = await forAccount(accountId)
+      .selectFrom('sync_statuses')
+      .select('consecutive_failures')
+      .where('account_id', '=', accountId)
+      .where('connection_id', '=', connectionId)
+      .where('resource', '=', resource)
+      .executeTakeFirst();
+    return row?.consecutive_failures ?? 0;
+  };
+
+  const begin = (connection: Connection, claimed: ClaimedRound, round: Round): Promise<boolean> =>
+    forAccount(claimed.accountId)
+      .transaction()
+      .execute(async (trx) => {
+        if (!(await stepRound(trx, claimed, me, { round }))) return false;
+        if (!isShown(round)) return true;
+        const columns: StatusColumns = {
+          state: stateOf(round),
+          progress_done: round.since === null ? 0 : null,
+        };
+        const status = { connectionId: connection.id, resources: [claimed.resource], columns };
+        await applyChanges(trx, claimed.accountId, [], round.source, clock, status);
+        // Who asked for it was told at once.
+        if (round.source !== 'USER') await tell(trx, connection, claimed, round, ['SYNC_STARTED']);
+        return true;
+      });
+
+  const takeRounds = async (): Promise<boolean> => {
+    const free = concurrency - busy.size;
+    const claimed = free > 0 ? await claimRounds(db, me, free, now()) : [];
+    for (const one of claimed) {
+      const work = workRound(one)
+        .catch((error: unknown) =>
+          log.warn({ err: error, connectionId: one.connectionId }, 'a sync was interrupted'),
+        )
+        .finally(() => {
+          busy.delete(work);
+          wakeups.wake('');
+        });
+      busy.add(work);
+    }
+    if (claimed.length < free || free === 0)
+      await Promise.race([wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2)), stopped]);
+    return true;
+  };
+  const stopped = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  const rounds = createBackground(clock, lookEveryMs, takeRounds, (error) =>
+    log.warn({ err: error }, 'due syncs cannot be looked for'),
+  );
+  const look = () => wakeups.wake('');
+  return {
+    due: { notified: look, connected: look },
+    start: () => rounds.start(),
+    async stop() {
+      stopping.abort(new Error('stopping'));
+      look();
+      await rounds.stop();
+      await Promise.all(busy);
+    },
+  };
+}
+
+/** Whether webhooks tell of its changes. */
+function isAnnounced({ webhook, announced }: Provider, resource: string): boolean {
+  return webhook !== undefined && (announced === undefined || announced.includes(resource));
+}
+
+const stateOf = (round: Round) => (round.since === null ? 'BACKFILLING' : 'RUNNING');

@@ -1,0 +1,168 @@
+import { sql, type Kysely } from 'kysely';
+import type { Connection } from '../connections/connection.ts';
+import type { Tables } from '../db/tables.ts';
+import type { SyncEventSource } from '../events/events.ts';
+import type { Position } from '../providers/changes.ts';
+
+/**
+ * Rounds: one reading of a resource's changes, from its first page to its last. Each (connection, resource) has one row,
+ * which says when the next is due, who is at it, and how far it has come: a round goes on where a crash cut it off.
+ */
+
+/** Wakes who polls; the payload is empty. */
+export const roundChannel = 'sync_rounds';
+
+/** A round under way. Times are ISO 8601. */
+export interface Round {
+  /** Null: everything there is. */
+  since: string | null;
+  position: Position;
+  /** Of the authorization that it was begun for. */
+  generation: number;
+  /** By our clock, before the first request. */
+  startedAt: string;
+  /** By the provider's clock, of the first page: what changes after it may not be in the others. */
+  at: string | null;
+  /** Who wanted it. */
+  source: Extract<SyncEventSource, 'POLL' | 'BACKFILL' | 'USER'>;
+  /** Records that its pages had, and changes that were news. */
+  done: number;
+  news: number;
+  /** When its progress was last an event. */
+  toldAt: string | null;
+}
+
+export interface ClaimedRound {
+  accountId: string;
+  connectionId: string;
+  resource: string;
+  cursor: Date | null;
+  round: Round | null;
+  requested: 'FULL' | 'CHANGES' | null;
+  quietPolls: number;
+}
+
+const leaseSeconds = 90;
+const lease = sql`now() + ${leaseSeconds} * interval '1 second'`;
+const own = (claimed: ClaimedRound) => sql`
+  account_id = ${claimed.accountId} and connection_id = ${claimed.connectionId} and resource = ${claimed.resource}`;
+
+/** Takes up to `count` that are due, the longest waiting first. One statement, and flat whatever is due. */
+export async function claimRounds(
+  db: Kysely<Tables>,
+  owner: string,
+  count: number,
+  now: Date,
+): Promise<ClaimedRound[]> {
+  const { rows } = await sql<ClaimedRound>`
+    update sync_rounds r set lease_owner = ${owner}, lease_until = ${lease}
+    from (select account_id, connection_id, resource from sync_rounds
+      where next_poll_at <= ${now} and coalesce(lease_until, '-infinity') < now()
+      order by next_poll_at limit ${count} for update skip locked) due
+    where r.account_id = due.account_id and r.connection_id = due.connection_id and r.resource = due.resource
+    returning r.account_id as "accountId", r.connection_id as "connectionId", r.resource, r.cursor, r.round,
+      r.requested, r.quiet_polls as "quietPolls"`.execute(db);
+  return rows;
+}
+
+/** What becomes of a row; what is absent stays. */
+export interface RoundStep {
+  round?: Round | null;
+  /** Moves only in the transaction that applied the last page. */
+  cursor?: Date;
+  nextPollAt?: Date | null;
+  quietPolls?: number;
+  /** The request is met. */
+  met?: boolean;
+  /** Lets others take it. */
+  release?: boolean;
+}
+
+/**
+ * Within the transaction that stores what was read, before all else. False: the lease is lost, and nothing may be
+ * stored. What was asked for meanwhile stays due.
+ */
+export async function stepRound(
+  db: Kysely<Tables>,
+  claimed: ClaimedRound,
+  owner: string,
+  step: RoundStep,
+): Promise<boolean> {
+  const { round, cursor, nextPollAt, quietPolls, met = false, release = false } = step;
+  const { rows } = await sql`
+    update sync_rounds set
+      lease_until = case when ${release} then null else ${lease} end,
+      lease_owner = case when ${release} then null else lease_owner end,
+      round = case when ${round !== undefined} then ${round ? JSON.stringify(round) : null}::jsonb else round end,
+      cursor = coalesce(${cursor ?? null}::timestamptz, cursor),
+      quiet_polls = coalesce(${quietPolls ?? null}::int, quiet_polls),
+      requested = case when ${met} and requested is not distinct from ${claimed.requested}::text then null
+        else requested end,
+      next_poll_at = case
+        when ${nextPollAt === undefined} then next_poll_at
+        when requested is distinct from ${claimed.requested}::text then '-infinity'
+        else ${nextPollAt ?? null}::timestamptz end
+    where ${own(claimed)} and lease_owner = ${owner} and lease_until > now()
+    returning 1`.execute(db);
+  return rows.length === 1;
+}
+
+/** These are due now: something says that they have changed. */
+export async function hastenRounds(
+  db: Kysely<Tables>,
+  { accountId, id }: Pick<Connection, 'accountId' | 'id'>,
+  resources: readonly string[],
+  now: Date,
+): Promise<void> {
+  await sql`
+    with hastened as (
+      update sync_rounds set next_poll_at = least(next_poll_at, ${now})
+      where account_id = ${accountId} and connection_id = ${id} and resource = any(${resources}::text[])
+      returning 1
+    )
+    select pg_notify(${roundChannel}, '') from (select from hastened limit 1) one`.execute(db);
+}
+
+/** Somebody waits for these: before all that is due. A request for everything is not weakened by a later one. */
+export async function requestRounds(
+  db: Kysely<Tables>,
+  { accountId, id }: Pick<Connection, 'accountId' | 'id'>,
+  resources: readonly string[],
+  full: boolean,
+): Promise<void> {
+  await sql`
+    with wanted as (
+      update sync_rounds set next_poll_at = '-infinity',
+        requested = case when ${full} or requested = 'FULL' then 'FULL' else 'CHANGES' end
+      where account_id = ${accountId} and connection_id = ${id} and resource = any(${resources}::text[])
+      returning 1
+    )
+    select pg_notify(${roundChannel}, '') from (select from wanted limit 1) one`.execute(db);
+}
+
+/**
+ * Counts the changes that a poll found before `before`, and that no webhook has announced since: those got lost. Then
+ * webhooks are not trusted until they have proved themselves for `distrust` polls. One statement, which looks at those
+ * changes only.
+ */
+export async function countMissed(
+  db: Kysely<Tables>,
+  claimed: ClaimedRound,
+  before: Date,
+  distrust: number,
+): Promise<number> {
+  const { rows } = await sql<{ missed: number }>`
+    with lost as (
+      update external_records set unannounced_at = null
+      where ${own(claimed)} and unannounced_at > '-infinity' and unannounced_at < ${before}
+      returning 1
+    ), total as (
+      select count(*)::int as missed from lost
+    ), counted as (
+      update sync_statuses set missed_by_webhook = missed_by_webhook + missed, delivery = 'POLL', distrust = ${distrust}
+      from total where ${own(claimed)} and missed > 0
+      returning 1
+    )
+    select missed from total where (select count(*) from counted) >= 0`.execute(db);
+  return rows[0]!.missed;
+}

@@ -193,8 +193,10 @@ async function write(
         select from external_records e
         where e.account_id = c.account_id and e.connection_id = c.id and e.resource = r.resource
           and e.external_id = r.external_id and e.account_external_id = c.external_id)
-      -- Two that store the same rows lock them in the same order.
+      -- Two that store the same rows lock them in the same order. The connection's row comes first: the check of the
+      -- foreign key would lock it when the counter of events is held, which who ends a connection takes after that row.
       order by 1, 2, 3, 4
+      for key share of c
       on conflict (account_id, connection_id, resource, external_id) do update set
         payload = excluded.payload,
         updated_at = case when excluded.deleted then coalesce(excluded.deleted_at, known.updated_at)

@@ -94,7 +94,7 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
-  layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops])),
+  layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops, 'webhooks/deliveries.ts'])),
   layer('src/sandbox/**', from('../', bottom)),
   layer('src/sandbox/*/**', from('../../', bottom), ['../../**']),
   layer('resolvers/**', from('../src/', [...upToWebhooks, 'identity.ts'])),

@@ -34,6 +34,7 @@ describe('readConfig', () => {
     const config = readConfig(ids, {
       QUICKBOOKS_CLIENT_ID: 'id',
       QUICKBOOKS_CLIENT_SECRET: 'hush',
+      QUICKBOOKS_WEBHOOK_SECRETS: 'the-old-one, the-new-one',
       QUICKBOOKS_API_URL: 'http://127.0.0.1:9999/',
       QUICKBOOKS_RATE_LIMIT: '500/60',
       QUICKBOOKS_RETRY_ATTEMPTS: '2',
@@ -41,6 +42,7 @@ describe('readConfig', () => {
     });
     expect(config.integrations.get('quickbooks')).toEqual({
       credentials: { clientId: 'id', clientSecret: 'hush' },
+      webhookSecrets: ['the-old-one', 'the-new-one'],
       endpoints: { apiUrl: 'http://127.0.0.1:9999' },
       rateLimit: { limit: 500, windowMs: 60_000 },
       retry: { attempts: 2, capMs: 5_000 },

@@ -6,12 +6,20 @@ import { builtInProviders } from '../providers/catalog.ts';
 import { accountsErase } from './accountsErase.ts';
 import { UsageError, type Command, type ExitCode } from './command.ts';
 import { connectionsList } from './connectionsList.ts';
+import { deliveriesRedrive } from './deliveriesRedrive.ts';
 import { doctor } from './doctor.ts';
 import { keysRotate } from './keysRotate.ts';
 import { migrateVerb } from './migrateVerb.ts';
 
 /** The operator's commands: `npm run ops -- <verb>`. */
-const commands: readonly Command[] = [doctor, keysRotate, connectionsList, accountsErase, migrateVerb];
+const commands: readonly Command[] = [
+  doctor,
+  keysRotate,
+  deliveriesRedrive,
+  connectionsList,
+  accountsErase,
+  migrateVerb,
+];
 const mostClients = 5;
 
 const footer = `Settings are environment variables, the same as the service's; README.md lists them.

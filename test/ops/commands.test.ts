@@ -27,7 +27,7 @@ describe('the command line', () => {
     ['--help', ['--help'], 0, /^Usage: npm run ops -- <verb>/],
     ['--help of a verb', ['keys', 'rotate', '--help'], 0, /--account <accountId> +with --data/],
     ['an unknown verb', ['keys', 'eat', '--x'], 2, /^there is no verb "keys eat"/],
-    ['a verb of later', ['deliveries', 'redrive', '--dead'], 2, /^there is no verb "deliveries redrive"/],
+    ['a redrive of nothing', ['deliveries', 'redrive'], 2, /^deliveries redrive needs --dead/],
     ['an unknown option', ['doctor', '--jsn'], 2, /^doctor: Unknown option '--jsn'; see npm run ops/],
     ['an option without its value', ['connections', 'list', '--status'], 2, /^connections list: .*--status/],
     ['an empty value', ['connections', 'list', '--account='], 2, /^--account is empty/],
@@ -224,6 +224,57 @@ Backups made before now still need them: keep a copy as long as you keep those.
     });
   });
 
+  describe('deliveries redrive', () => {
+    const deliver = (db: Kysely<Tables>, eventId: string, status: 'DEAD' | 'PROCESSED') =>
+      db.transaction().execute(async (trx) => {
+        const [account] = await addAccounts(trx, k1, [`account-${eventId}`]);
+        await trx
+          .insertInto('webhook_deliveries')
+          .values({
+            account_id: `account-${eventId}`,
+            connection_id: account!.connectionId,
+            ...{
+              id: crypto.randomUUID(),
+              integration_id: 'quickbooks',
+              event_id: eventId,
+              status,
+              attempts: 5,
+            },
+            notice: JSON.stringify({ kind: 'missed', occurredAt: null }),
+          })
+          .execute();
+      });
+
+    it('revives what is dead, queues it, and leaves the rest', async () => {
+      await installation.within(async (db) => {
+        await deliver(db, '1', 'DEAD');
+        await deliver(db, '2', 'DEAD');
+        await deliver(db, '3', 'PROCESSED');
+      });
+      expect(await ops(k1, 'deliveries', 'redrive')).toMatchObject({ code: 2 });
+      expect(await ops(k1, 'deliveries', 'redrive', '--dead')).toMatchObject({
+        code: 0,
+        stdout: '2 deliveries redriven\n',
+      });
+      await installation.within(async (db) => {
+        const rows = await db
+          .selectFrom('webhook_deliveries')
+          .select(['event_id', 'status', 'attempts'])
+          .orderBy('event_id')
+          .execute();
+        expect(rows).toEqual([
+          { event_id: '1', status: 'RECEIVED', attempts: 0 },
+          { event_id: '2', status: 'RECEIVED', attempts: 0 },
+          { event_id: '3', status: 'PROCESSED', attempts: 5 },
+        ]);
+        expect(await db.selectFrom('delivery_queues').select('account_id').execute()).toHaveLength(2);
+      });
+      expect(await ops(k1, 'deliveries', 'redrive', '--dead')).toMatchObject({
+        stdout: '0 deliveries redriven\n',
+      });
+    });
+  });
+
   describe('accounts erase', () => {
     const fill = (db: Kysely<Tables>, accountId: string, recordCount: number) =>
       db.transaction().execute(async (trx) => {
@@ -259,6 +310,14 @@ Backups made before now still need them: keep a copy as long as you keep those.
               notice: JSON.stringify({ kind: 'missed', occurredAt: null }),
             },
           })
+          .execute();
+        await trx
+          .insertInto('delivery_queues')
+          .values({ ...of, due_at: new Date() })
+          .execute();
+        await trx
+          .insertInto('sync_rounds')
+          .values({ ...of, resource: 'Invoice' })
           .execute();
         const data = JSON.stringify({ accountId, id: crypto.randomUUID() });
         await sql`insert into pgboss.job (name, data) values ('token-revocation', ${data})`.execute(trx);

@@ -56,7 +56,15 @@ export function createCore(deps: {
   eventRetentionDays: number;
   clock: Clock;
   log: Log;
-  metrics?: Pick<Metrics, 'tokenRefreshed' | 'eventsAppended' | 'webhookReceived' | 'deliveryProcessed'>;
+  metrics?: Pick<
+    Metrics,
+    | 'tokenRefreshed'
+    | 'eventsAppended'
+    | 'webhookReceived'
+    | 'deliveryProcessed'
+    | 'changesApplied'
+    | 'changesMissed'
+  >;
   /** For tests that end the process in the middle of a refresh. */
   reached?: (point: RefreshPoint) => void | Promise<void>;
 }): WholeCore {
@@ -108,11 +116,12 @@ export function createCore(deps: {
   });
   const deliveries = createDeliveries({
     ...{ db, forAccount, catalog, caller, api, health, clock, log },
-    ...(metrics && { onProcessed: metrics.deliveryProcessed }),
+    ...(metrics && { onProcessed: metrics.deliveryProcessed, onApplied: metrics.changesApplied }),
   });
   const polling = createPolling({
     ...{ db, forAccount, catalog, api, clock, log },
     intervalMs: deps.pollIntervalMs,
+    ...(metrics && { onApplied: metrics.changesApplied, onMissed: metrics.changesMissed }),
   });
   const retention = createRetention({
     ...{ db, clock, log },

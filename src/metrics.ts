@@ -19,6 +19,8 @@ export interface Metrics {
   webhookReceived(integrationId: string, outcome: WebhookOutcome, count: number): void;
   /** From the arrival of a delivery until it was applied. */
   deliveryProcessed(integrationId: string, lagSeconds: number): void;
+  changesApplied(integrationId: string, changes: readonly { lagSeconds: number | null }[]): void;
+  changesMissed(integrationId: string, count: number): void;
   /** In Prometheus' text format. Rejects with whatever a source throws. */
   text(): Promise<{ contentType: string; body: string }>;
 }
@@ -120,6 +122,19 @@ export function createMetrics(sources: MetricsSources): Metrics {
     buckets: waitBuckets,
     registers,
   });
+  const syncLag = new Histogram({
+    name: 'integrations_sync_lag_seconds',
+    help: "Time from the provider's time of a change, that a webhook announced or a poll found, until it was applied.",
+    labelNames: ['integration'],
+    buckets: [...waitBuckets, 900, 3_600, 86_400],
+    registers,
+  });
+  const missed = new Counter({
+    name: 'integrations_changes_missed_total',
+    help: 'Changes that only polling found, and no webhook announced.',
+    labelNames: ['integration'],
+    registers,
+  });
   new Gauge({
     name: 'integrations_queue_depth',
     help: 'Calls that wait for a turn now.',
@@ -159,6 +174,8 @@ export function createMetrics(sources: MetricsSources): Metrics {
     refreshes.inc({ integration, outcome: 'OK' }, 0);
     webhooks.inc({ integration, outcome: 'stored' }, 0);
     deliveryLag.zero({ integration });
+    syncLag.zero({ integration });
+    missed.inc({ integration }, 0);
   }
 
   return {
@@ -182,6 +199,14 @@ export function createMetrics(sources: MetricsSources): Metrics {
     },
     deliveryProcessed(integration, lagSeconds) {
       if (children.has(integration)) deliveryLag.observe({ integration }, lagSeconds);
+    },
+    changesApplied(integration, changes) {
+      if (!children.has(integration)) return;
+      for (const { lagSeconds } of changes)
+        if (lagSeconds !== null) syncLag.observe({ integration }, Math.max(0, lagSeconds));
+    },
+    changesMissed(integration, count) {
+      if (children.has(integration)) missed.inc({ integration }, count);
     },
     text: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
   };

@@ -70,6 +70,8 @@ export interface AppliedChange {
   resource: string;
   externalId: string;
   kind: RecordEventKind;
+  /** From the provider's time of the change until now; null where it gives none. */
+  lagSeconds: number | null;
 }
 
 type RecordEventKind = Extract<SyncEventKind, `RECORD_${string}`>;
@@ -260,10 +262,11 @@ async function write(
       returning 1
     ), told as (
       select n.event_id, n.place, n.kind, ${source}::text as source, n.connection_id, n.integration_id,
-        n.generation, n.resource, n.external_id, null as problem, null as change, null as user_id
+        n.generation, n.resource, n.external_id, null as problem, null as change, null as user_id, n.updated_at
       from news n where (select count(*) from counted) >= 0
     ), ${appendingTold(accountId, clock)}
-    select connection_id as "connectionId", resource, external_id as "externalId", kind
+    select connection_id as "connectionId", resource, external_id as "externalId", kind,
+      extract(epoch from ${new Date(clock.now())}::timestamptz - updated_at)::float8 as "lagSeconds"
     from told where (select count(*) from woken) >= 0 order by place`;
   const { rows: news } = await query.execute(trx);
   reportAppended(

@@ -14,7 +14,7 @@ import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import type { ChangePage, ChangeReads } from '../providers/changes.ts';
 import type { Provider } from '../providers/provider.ts';
-import { applyChanges, type RecordChange, type StatusColumns } from './changes.ts';
+import { applyChanges, type AppliedChange, type RecordChange, type StatusColumns } from './changes.ts';
 import { readTogether } from './recordReads.ts';
 import {
   claimRounds,
@@ -78,8 +78,8 @@ export function createPolling(deps: {
   intervalMs: number;
   clock: Clock;
   log: Log;
-  /** How old a change was when it was applied. */
-  onApplied?: (integrationId: string, lagSeconds: number) => void;
+  /** How old the changes were when they were applied. */
+  onApplied?: (integrationId: string, news: readonly AppliedChange[]) => void;
   onMissed?: (integrationId: string, count: number) => void;
 }): Polling {
   const { db, forAccount, catalog, api, intervalMs, clock, log } = deps;
@@ -295,6 +295,7 @@ export function createPolling(deps: {
           columns,
         });
         moved.news = round.news + news.length;
+        if (round.source === 'POLL') deps.onApplied?.(connection.integrationId, news);
         const kinds: SyncEventKind[] = [];
         if (isTold) kinds.push('SYNC_PROGRESSED');
         if (isLast && (isShown(round) || failures > 0 || moved.news > 0)) kinds.push('SYNC_COMPLETED');

@@ -12,7 +12,7 @@ import { createWakeups } from '../db/wakeups.ts';
 import { problem, problemOf, type IntegrationProblem, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
-import { applyChanges, type RecordChange } from '../sync/changes.ts';
+import { applyChanges, type AppliedChange, type RecordChange } from '../sync/changes.ts';
 import { hastenRounds } from '../sync/rounds.ts';
 import {
   claimQueues,
@@ -95,6 +95,8 @@ export function createDeliveries(deps: {
   log: Log;
   /** From the arrival of a delivery to its end. */
   onProcessed?: (integrationId: string, lagSeconds: number) => void;
+  /** How old the changes were when they were applied. */
+  onApplied?: (integrationId: string, news: readonly AppliedChange[]) => void;
 }): Deliveries {
   const { db, forAccount, catalog, caller, api, health, clock, log } = deps;
   const me = clock.randomUUID();
@@ -310,7 +312,7 @@ export function createDeliveries(deps: {
         if (!(await renewLease(trx, queue, me))) return false;
         await storeOutcomes(trx, queue.accountId, outcomes, now());
         if (!connection || !rest) return true;
-        const { unstorable } = await applyChanges(
+        const { news, unstorable } = await applyChanges(
           trx,
           queue.accountId,
           [{ connection, changes: rest.changes }],
@@ -322,6 +324,7 @@ export function createDeliveries(deps: {
             columns: { last_webhook_at: now().toISOString(), delivery: 'WEBHOOK' },
           },
         );
+        deps.onApplied?.(connection.integrationId, news);
         if (unstorable.length > 0)
           await storeOutcomes(trx, queue.accountId, rest.unstorable(unstorable), now());
         return true;

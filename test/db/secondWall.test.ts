@@ -66,6 +66,10 @@ async function fill(db: Kysely<Tables>, accountId: string): Promise<void> {
     .insertInto('delivery_queues')
     .values({ ...ref, due_at: now })
     .execute();
+  await db
+    .insertInto('sync_rounds')
+    .values({ ...ref, resource: 'r' })
+    .execute();
 }
 
 describe('the second wall', () => {

@@ -42,6 +42,7 @@ const statements = [
     foreign key (account_id, connection_id) references connections (account_id, id) on delete cascade
   )`,
   sql`create index delivery_queues_due on delivery_queues (due_at) where due_at <> 'infinity'`,
+  sql`create index delivery_queues_leased on delivery_queues (lease_owner) where lease_owner is not null`,
   sql`alter table delivery_queues enable row level security`,
   sql`create policy own_account on delivery_queues
     using (account_id = nullif(current_setting('integrations.account_id', true), ''))

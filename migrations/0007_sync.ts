@@ -25,6 +25,7 @@ const statements = [
     foreign key (account_id, connection_id) references connections (account_id, id) on delete cascade
   )`,
   sql`create index sync_rounds_due on sync_rounds (next_poll_at) where next_poll_at is not null`,
+  sql`create index sync_rounds_leased on sync_rounds (lease_owner) where lease_owner is not null`,
   sql`alter table sync_rounds enable row level security`,
   sql`create policy own_account on sync_rounds
     using (account_id = nullif(current_setting('integrations.account_id', true), ''))

@@ -242,10 +242,12 @@ describe('the metrics of a running product', () => {
       events(first: 100, after: $after) { nodes { kind } pageInfo { hasNextPage endCursor } } } }`;
     let changes = 0;
     for (let after: string | null = null, more = true; more;) {
-      const { nodes, pageInfo } = (await product.graphql(source, { id, after })).data.connection.events;
-      changes += nodes.filter((node: { kind: string }) => node.kind === 'CONNECTION_CHANGED').length;
-      after = pageInfo.endCursor;
-      more = pageInfo.hasNextPage;
+      const page: { nodes: { kind: string }[]; pageInfo: { hasNextPage: boolean; endCursor: string } } = (
+        await product.graphql(source, { id, after })
+      ).data.connection.events;
+      changes += page.nodes.filter((node) => node.kind === 'CONNECTION_CHANGED').length;
+      after = page.pageInfo.endCursor;
+      more = page.pageInfo.hasNextPage;
     }
     expect(changes).toBeGreaterThan(1);
     expect(await sample('integrations_events_total{kind="CONNECTION_CHANGED"}')).toBe(changes);

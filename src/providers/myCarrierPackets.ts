@@ -57,6 +57,7 @@ export const myCarrierPackets: Provider = {
   },
   changes: myCarrierPacketsChanges,
   webhook: { scheme: myCarrierPacketsScheme, secretOf: 'connection', parse: parseMyCarrierPacketsWebhook },
+  announced: ['Carrier', 'CompletedPacket'],
   masked: {
     Carrier: [
       'BankRoutingNumber',

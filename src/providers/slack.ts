@@ -73,8 +73,8 @@ export const slack: Provider = {
     batchSizes: { Team: 1 },
     idPattern: /^[A-Z][A-Z0-9]{2,20}$/,
     request(target, resource, ids, page) {
-      const { one, argument, list, listed } = methods[resource]!;
-      if (list === undefined || ids.length === 1) return call(target, one, { [argument]: ids[0]! });
+      const { one, argument, asked, list, listed } = methods[resource]!;
+      if (list === undefined || ids.length === 1) return call(target, one, { [argument]: ids[0]!, ...asked });
       const cursor = page === undefined ? {} : { cursor: page };
       return call(target, list, { limit: '999', ...listed, ...cursor });
     },

@@ -9,6 +9,8 @@ interface Methods {
   member: string;
   list?: string;
   members: string;
+  /** What makes one look as it does in the list: else each of the two would seem to change the other. */
+  asked?: Readonly<Record<string, string>>;
   listed?: Readonly<Record<string, string>>;
 }
 
@@ -19,6 +21,7 @@ export const methods: Readonly<Record<string, Methods>> = {
     member: 'channel',
     list: 'conversations.list',
     members: 'channels',
+    asked: { include_num_members: 'true' },
     listed: { types: 'public_channel', exclude_archived: 'false' },
   },
   User: { one: 'users.info', argument: 'user', member: 'user', list: 'users.list', members: 'members' },

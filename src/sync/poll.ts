@@ -19,6 +19,8 @@ import { readTogether } from './recordReads.ts';
 import {
   claimRounds,
   countMissed,
+  renewEveryMs,
+  renewRounds,
   roundChannel,
   stepRound,
   type ClaimedRound,
@@ -350,7 +352,7 @@ export function createPolling(deps: {
       await stepRound(forAccount(accountId), claimed, me, { nextPollAt: null, release: true });
       return;
     }
-    const isPause = cause.code === 'RATE_LIMITED' || cause.code === 'QUEUE_FULL';
+    const isPause = pauses.has(cause.code) && cause.retryAfterSeconds !== undefined;
     await forAccount(accountId)
       .transaction()
       .execute(async (trx) => {
@@ -374,7 +376,7 @@ export function createPolling(deps: {
           cause.providerCode !== undefined &&
           cause.providerCode === readsOf(connection, resource)?.lostPosition;
         const step: RoundStep = {
-          nextPollAt: new Date(clock.now() + waitMs * (1 + clock.random() / 4)),
+          nextPollAt: new Date(clock.now() + waitMs * (isPause ? 1 : 1 + clock.random() / 4)),
           release: true,
           ...(lost && { round: null, nextPollAt: now() }),
         };
@@ -487,18 +489,34 @@ export function createPolling(deps: {
   const rounds = createBackground(clock, lookEveryMs, takeRounds, (error) =>
     log.warn({ err: error }, 'due syncs cannot be looked for'),
   );
+  const renewal = createBackground(
+    clock,
+    renewEveryMs,
+    async () => {
+      if (busy.size > 0) await renewRounds(db, me);
+      return false;
+    },
+    (error) => log.warn({ err: error }, 'the leases of syncs cannot be renewed'),
+  );
   const look = () => wakeups.wake('');
   return {
     due: { notified: look, connected: look },
-    start: () => rounds.start(),
+    start() {
+      rounds.start();
+      renewal.start();
+    },
     async stop() {
       stopping.abort(new Error('stopping'));
       look();
       await rounds.stop();
       await Promise.all(busy);
+      await renewal.stop();
     },
   };
 }
+
+/** With a time: it has to wait, and nothing is wrong. */
+const pauses: ReadonlySet<string> = new Set(['RATE_LIMITED', 'QUEUE_FULL', 'DEADLINE_EXCEEDED']);
 
 /** Whether webhooks tell of its changes. */
 function isAnnounced({ webhook, announced }: Provider, resource: string): boolean {

@@ -42,10 +42,13 @@ export interface ClaimedRound {
   quietPolls: number;
 }
 
-const leaseSeconds = 90;
+/** Who does not renew it in time has lost it: another process may be at work. */
+const leaseSeconds = 30;
+/** Well before that. */
+export const renewEveryMs = 8_000;
 const lease = sql`now() + ${leaseSeconds} * interval '1 second'`;
 const own = (claimed: ClaimedRound) => sql`
-  account_id = ${claimed.accountId} and connection_id = ${claimed.connectionId} and resource = ${claimed.resource}`;
+  account_id = ${claimed.accountId} and connection_id = ${claimed.connectionId}::uuid and resource = ${claimed.resource}`;
 
 /** Takes up to `count` that are due, the longest waiting first. One statement, and flat whatever is due. */
 export async function claimRounds(
@@ -107,6 +110,14 @@ export async function stepRound(
   return rows.length === 1;
 }
 
+/** Of all that `owner` holds: a page may take longer than a lease. */
+export async function renewRounds(db: Kysely<Tables>, owner: string): Promise<void> {
+  await sql`
+    update sync_rounds set lease_until = ${lease} where lease_owner = ${owner} and lease_until > now()`.execute(
+    db,
+  );
+}
+
 /** These are due now: something says that they have changed. */
 export async function hastenRounds(
   db: Kysely<Tables>,
@@ -153,8 +164,13 @@ export async function countMissed(
 ): Promise<number> {
   const { rows } = await sql<{ missed: number }>`
     with lost as (
-      update external_records set unannounced_at = null
+      update external_records r set unannounced_at = null
       where ${own(claimed)} and unannounced_at > '-infinity' and unannounced_at < ${before}
+        -- One that is waiting to be worked off may be about it.
+        and not exists (
+          select from webhook_deliveries d
+          where d.account_id = r.account_id and d.connection_id = r.connection_id and d.status in ('RECEIVED', 'FAILED')
+            and d.notice->>'resource' = r.resource and d.notice->>'externalId' = r.external_id)
       returning 1
     ), total as (
       select count(*)::int as missed from lost

@@ -20,7 +20,9 @@ import {
   listWaiting,
   pruneDeliveries,
   releaseQueue,
+  renewEveryMs,
   renewLease,
+  renewLeases,
   storeOutcomes,
   type ClaimedQueue,
   type Outcome,
@@ -373,6 +375,15 @@ export function createDeliveries(deps: {
   const onError = (error: unknown) => log.warn({ err: error }, 'deliveries cannot be looked for');
   const rounds = [
     createBackground(clock, lookEveryMs, takeQueues, onError),
+    createBackground(
+      clock,
+      renewEveryMs,
+      async () => {
+        if (busy.size > 0) await renewLeases(db, me);
+        return false;
+      },
+      onError,
+    ),
     createBackground(clock, claimEveryMs, async () => (await claimUnclaimed(db)) > 0, onError),
     createBackground(clock, pruneEveryMs, () => pruneDeliveries(db, now()), onError),
   ];

@@ -126,7 +126,9 @@ export interface ClaimedQueue {
 }
 
 /** Who does not renew it in time has lost it: another process may be at work. */
-export const leaseSeconds = 60;
+const leaseSeconds = 30;
+/** Well before that. */
+export const renewEveryMs = 8_000;
 
 /** Takes up to `count` connections that have work, the longest waiting first. */
 export async function claimQueues(
@@ -154,6 +156,13 @@ export async function renewLease(db: Kysely<Tables>, queue: ClaimedQueue, owner:
       and lease_until > now()
     returning 1`.execute(db);
   return rows.length === 1;
+}
+
+/** Of all that `owner` holds. */
+export async function renewLeases(db: Kysely<Tables>, owner: string): Promise<void> {
+  await sql`
+    update delivery_queues set lease_until = now() + ${leaseSeconds} * interval '1 second'
+    where lease_owner = ${owner} and lease_until > now()`.execute(db);
 }
 
 /** Due again at once when something was added meanwhile, else with its next retry, else never. */

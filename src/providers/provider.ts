@@ -103,6 +103,8 @@ export interface OAuthFacts {
   /** Members of the token answer, in the same unit. */
   refreshExpiresInField?: string;
   hardExpiresInField?: string;
+  /** Headers of the token endpoint's answers that name a request, lower case; the first one there counts. */
+  requestIdHeaders?: readonly string[];
   /** Error codes of the token endpoint that mean: the grant is gone, only the person can renew it. */
   reauthorizationErrors: readonly string[];
   /** Spellings of its own for what RFC 6749 §5.2 has, and for what it has not. */

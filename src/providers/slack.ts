@@ -34,6 +34,7 @@ export const slack: Provider = {
     externalIdFields: ['team.id', 'enterprise.id'],
     externalUserIdField: 'bot_user_id',
     tokenTypes: ['bot', 'bearer'],
+    requestIdHeaders: ['x-slack-req-id'],
     reauthorizationErrors: [
       'invalid_refresh_token',
       'invalid_grant',

@@ -22,6 +22,7 @@ const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
 const providers = [
   'providers/provider.ts',
   'providers/catalog.ts',
+  'providers/batches.ts',
   'providers/masking.ts',
   'providers/signatures.ts',
   'providers/announcements.ts',

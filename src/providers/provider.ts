@@ -168,6 +168,8 @@ export interface RecordReads {
   batchSize: number;
   /** Where a resource has another. */
   batchSizes?: Readonly<Record<string, number>>;
+  /** By resource: so few are asked for one by one, since together they would cost more. `batchesOf` cuts by all three. */
+  oneByOne?: Readonly<Record<string, number>>;
   /** A well-formed external id of this provider; anything else is refused before a call is made. */
   idPattern: RegExp;
   /** `ids`: 1 to `batchSize` distinct ones. */

@@ -22,6 +22,7 @@ const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];
 const providers = [
   'providers/provider.ts',
   'providers/catalog.ts',
+  'providers/batches.ts',
   'providers/masking.ts',
   'providers/signatures.ts',
   'providers/announcements.ts',
@@ -148,7 +149,7 @@ const config: OxlintConfig = {
     },
     { files: ['test/**', 'bench/**', '.ci/**'], rules: { 'no-console': 'off' } },
     {
-      files: ['*.config.ts', 'codegen.ts', 'test/support/{plainReporter,postgresServer}.ts'],
+      files: ['*.config.ts', 'codegen.ts', 'test/support/{plainReporter,tableReporter,postgresServer}.ts'],
       rules: { 'import/no-default-export': 'off' },
     },
     {

@@ -3,6 +3,7 @@ import type { BudgetView } from '../src/calls/caller.ts';
 import type { Connection } from '../src/connections/connection.ts';
 import type { Page, PageRequest } from '../src/db/pages.ts';
 import { listEvents, type SyncEvent } from '../src/events/events.ts';
+import { batchesOf } from '../src/providers/batches.ts';
 import {
   listRecords,
   recordKey,
@@ -71,9 +72,10 @@ export function createLoaders(core: Core, accountId: string): Loaders {
   const deliveryPages = pageLoaders<WebhookDelivery>();
   let all: Promise<Connection[]> | undefined;
 
-  const batchSizeOf = ({ connection, resource }: RecordOf): number => {
-    const records = catalog.find(connection.integrationId)?.provider.records;
-    return records?.batchSizes?.[resource] ?? records?.batchSize ?? 1;
+  const batches = (group: readonly RecordOf[]): RecordOf[][] => {
+    const { connection, resource } = group[0]!;
+    const reads = catalog.find(connection.integrationId)?.provider.records;
+    return reads ? batchesOf(reads, resource, group) : [[...group]];
   };
   const readRecords = async (chunk: readonly RecordOf[]): Promise<RecordsRead> => {
     const { connection, resource } = chunk[0]!;
@@ -84,7 +86,7 @@ export function createLoaders(core: Core, accountId: string): Loaders {
   const liveRecords = new DataLoader<RecordOf, Promise<FetchedRecord | null>, string>(
     (keys) => {
       const groups = Map.groupBy(keys, (key) => JSON.stringify([key.connection.id, key.resource]));
-      const requests = [...groups.values()].flatMap((group) => chunks(group, batchSizeOf(group[0]!)));
+      const requests = [...groups.values()].flatMap(batches);
       const reads = readTogether(requests, readRecords, records.keep);
       const answers = new Map(requests.flatMap((chunk, i) => chunk.map((key) => [keyOf(key), reads[i]!])));
       return Promise.resolve(
@@ -191,10 +193,4 @@ const keyOf = (key: RecordOf) => recordKey(storedKey(key));
 /** A loader that answers a promise for each key lets each settle when it can, instead of all with the slowest. */
 async function flat<T>(nested: Promise<Promise<T>>): Promise<T> {
   return nested;
-}
-
-function chunks<T>(list: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) =>
-    list.slice(i * size, (i + 1) * size),
-  );
 }

@@ -164,7 +164,7 @@ export function processTokenResponse(
     return judge(response, answer, facts, grantGone[context.purpose]);
 
   const unusable = (what: string) =>
-    fault(response, 'PROVIDER_ERROR', `The provider's token answer ${what}.`);
+    fault(response, facts, 'PROVIDER_ERROR', `The provider's token answer ${what}.`);
   if (!answer) return unusable('is too large or not a JSON object');
   if (typeof accessToken !== 'string' || !/^[\x21-\x7e]+$/.test(accessToken))
     return unusable('has no usable access token');
@@ -367,7 +367,7 @@ function judge(
 ): TokenFault {
   const { status } = response;
   const error = errorIn(answer, facts);
-  const as = (code: keyof typeof words) => fault(response, code, words[code], error);
+  const as = (code: keyof typeof words) => fault(response, facts, code, words[code], error);
   if (status === 429) return as('RATE_LIMITED');
   if (status >= 500 || status === 408 || status === 425 || (status >= 300 && status < 400))
     return as('PROVIDER_ERROR');
@@ -390,11 +390,12 @@ const words = {
   BAD_REQUEST: 'The provider refused a token request of ours.',
 } as const satisfies Record<TokenFault['code'], string>;
 
-/** Providers name the header of their request id differently; the first that is there. */
-const requestIdHeaders = ['intuit_tid', 'x-slack-req-id', 'x-request-id', 'x-correlation-id'];
+/** Where the provider's facts name no other. */
+const usualRequestIdHeaders = ['x-request-id', 'x-correlation-id'];
 
 function fault(
   { headers }: HttpResponse,
+  { requestIdHeaders = usualRequestIdHeaders }: OAuthFacts,
   code: TokenFault['code'],
   message: string,
   error?: string,

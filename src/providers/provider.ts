@@ -105,6 +105,8 @@ export interface OAuthFacts {
   /** Members of the token answer, in the same unit. */
   refreshExpiresInField?: string;
   hardExpiresInField?: string;
+  /** Headers of the token endpoint's answers that name a request, lower case; the first one there counts. */
+  requestIdHeaders?: readonly string[];
   /** Error codes of the token endpoint that mean: the grant is gone, only the person can renew it. */
   reauthorizationErrors: readonly string[];
   /** Spellings of its own for what RFC 6749 §5.2 has, and for what it has not. */
@@ -168,6 +170,8 @@ export interface RecordReads {
   batchSize: number;
   /** Where a resource has another. */
   batchSizes?: Readonly<Record<string, number>>;
+  /** By resource: so few are asked for one by one, since together they would cost more. `batchesOf` cuts by all three. */
+  oneByOne?: Readonly<Record<string, number>>;
   /** A well-formed external id of this provider; anything else is refused before a call is made. */
   idPattern: RegExp;
   /** `ids`: 1 to `batchSize` distinct ones. */

@@ -30,6 +30,7 @@ export const quickbooks: Provider = {
     externalIdParam: { name: 'realmId', pattern: /^\d{1,20}$/ },
     refreshExpiresInField: 'x_refresh_token_expires_in',
     hardExpiresInField: 'x_refresh_token_hard_expires_in',
+    requestIdHeaders: ['intuit_tid'],
     reauthorizationErrors: ['invalid_grant'],
     // Intuit's SDK: a replaced refresh token is good for 24 h more. A help when an answer is lost, no licence to race.
     replay: 'grace',

@@ -34,6 +34,7 @@ export const slack: Provider = {
     externalIdFields: ['team.id', 'enterprise.id'],
     externalUserIdField: 'bot_user_id',
     tokenTypes: ['bot', 'bearer'],
+    requestIdHeaders: ['x-slack-req-id'],
     reauthorizationErrors: [
       'invalid_refresh_token',
       'invalid_grant',
@@ -71,6 +72,8 @@ export const slack: Provider = {
     // One by its own method; more are looked for in the list, a thousand a page: its tier allows fewer calls.
     batchSize: 1_000,
     batchSizes: { Team: 1 },
+    // Five calls of `users.info` use as much of their tier as one page of the list does of its own (decision 13).
+    oneByOne: { User: 5 },
     idPattern: /^[A-Z][A-Z0-9]{2,20}$/,
     request(target, resource, ids, page) {
       const { one, argument, asked, list, listed } = methods[resource]!;

@@ -1,4 +1,5 @@
 import { IntegrationError, type ProblemCode } from '../errors.ts';
+import { batchesOf } from '../providers/batches.ts';
 import type { Provider, RecordSnapshot } from '../providers/provider.ts';
 
 export interface RecordRef {
@@ -32,7 +33,7 @@ const common: ReadonlySet<ProblemCode> = new Set([
  * in requests.
  */
 export async function readTogether(
-  { records: { batchSize, batchSizes } }: Provider,
+  { records }: Provider,
   refs: readonly RecordRef[],
   read: (resource: string, ids: readonly string[]) => Promise<ReadonlyMap<string, RecordSnapshot>>,
 ): Promise<Verdicts> {
@@ -59,11 +60,8 @@ export async function readTogether(
   const groups = Map.groupBy(refs, (ref) => ref.resource);
   await Promise.all(
     [...groups].flatMap(([resource, own]) => {
-      const size = batchSizes?.[resource] ?? batchSize;
       const ids = own.map((ref) => ref.externalId);
-      return Array.from({ length: Math.ceil(ids.length / size) }, (_, i) =>
-        ask(resource, ids.slice(i * size, (i + 1) * size)),
-      );
+      return batchesOf(records, resource, ids).map((batch) => ask(resource, batch));
     }),
   );
   return { get: (ref) => verdicts.get(keyOf(ref))! };

@@ -5,20 +5,22 @@ import { acquire } from './acquire.ts';
 import type { Bench } from './benchmark.ts';
 import { core } from './core.ts';
 import { fairness } from './fairness.ts';
+import { fetchMany } from './fetchMany.ts';
 import { idleKeys } from './idleKeys.ts';
 import { openBenchDatabase } from './postgres.ts';
 import { queue } from './queue.ts';
 import { asJson, asTable, type Row } from './report.ts';
 import { retry } from './retry.ts';
 
-const benches: readonly Bench[] = [acquire, core, idleKeys, queue, fairness, retry, accuracy];
+const benches: readonly Bench[] = [acquire, core, idleKeys, queue, fairness, retry, accuracy, fetchMany];
 
-const usage = `npm run bench -- [options]
+const usage = `npm run bench -- [name ...] [options]
 
-Measures the rate limiter, the queue and the retries against the libraries one would otherwise take, in the same run.
+Measures the rate limiter, the queue and the retries against the libraries one would otherwise take, and what a
+provider's file chooses against the other ways its API has, in the same run. Names: only these.
 Only ratios count: absolute figures differ by machine and by hour. A goal that is missed is printed, and no failure.
 
-  --only <name>    only this one; may be repeated
+  --only <name>    the same as a name
   --seconds <n>    length of the runs that take time: overload, failing provider (default 10)
   --json           one JSON object a line instead of the table
   --help
@@ -30,7 +32,8 @@ ${benches.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
 
 /** @throws what to tell the person, as the message */
 function readOptions() {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       only: { type: 'string', multiple: true, default: [] },
       seconds: { type: 'string', default: '10' },
@@ -40,12 +43,13 @@ function readOptions() {
   });
   const seconds = Number(values.seconds);
   if (!(seconds >= 1)) throw new Error('--seconds wants a number of 1 or more');
-  const unknown = values.only.filter((only) => !benches.some(({ name }) => name === only));
+  const only = [...positionals, ...values.only];
+  const unknown = only.filter((one) => !benches.some(({ name }) => name === one));
   if (unknown.length > 0)
     throw new Error(
       `no bench ${unknown.join(', ')}: there are ${benches.map(({ name }) => name).join(', ')}`,
     );
-  const chosen = benches.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
+  const chosen = benches.filter(({ name }) => only.length === 0 || only.includes(name));
   return { ...values, seconds, chosen };
 }
 

@@ -1,108 +1,40 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Connection } from '../../src/connections/connection.ts';
-import { identityOf, openCore, type LoggedRequest, type TestCore } from '../support/core.ts';
+import { identityOf, openCore, type TestCore } from '../support/core.ts';
 import { databaseKinds } from '../support/databases.ts';
-
-interface Case {
-  integrationId: string;
-  /** Where its emulation is mounted. */
-  mount: string;
-  tokenPath: string;
-  connect(product: TestCore, accountId: string): Promise<Connection>;
-  /** Null where there is no identity call. */
-  profileId: RegExp | null;
-  resource: string;
-  /** Of one that exists. */
-  findId(product: TestCore, connection: Connection): Promise<string>;
-  unknownId: string;
-  revocation: 'REVOKED' | 'NOT_SUPPORTED';
-  expireTokens: string;
-}
-
-const firstOf = async (product: TestCore, connection: Connection, resource: string): Promise<string> => {
-  const { provider, endpoints } = product.catalog.find(connection.integrationId)!;
-  const reads = provider.changes(resource);
-  const position = reads.begin(null, new Date(product.clock.now()));
-  const target = { apiUrl: endpoints.apiUrl, externalId: connection.externalId! };
-  const { value } = await product.tokens.accessToken(connection);
-  const { url, method, headers, body } = reads.request(target, position);
-  const answer = await fetch(url, {
-    method,
-    headers: { ...headers, authorization: `Bearer ${value}` },
-    ...(body !== undefined && { body }),
-  });
-  const response = { status: answer.status, headers: {}, body: await answer.text() };
-  expect(provider.classify(response, product.clock.now())).toBeUndefined();
-  const { changes } = reads.parse(response, position);
-  return changes[0]!.externalId;
-};
-
-const cases: Case[] = [
-  {
-    integrationId: 'quickbooks',
-    mount: '/quickbooks/v3',
-    tokenPath: '/tokens/bearer',
-    connect: (product, accountId) => product.connected(accountId),
-    profileId: /^\d+$/,
-    resource: 'Invoice',
-    findId: (product, connection) => firstOf(product, connection, 'Invoice'),
-    unknownId: '987654321',
-    revocation: 'REVOKED',
-    expireTokens: 'access-tokens/expire',
-  },
-  {
-    integrationId: 'slack',
-    mount: '/slack/api',
-    tokenPath: '/oauth.v2.access',
-    connect: (product, accountId) => product.connected(accountId, {}, 'slack'),
-    profileId: /^T/,
-    resource: 'Channel',
-    findId: (product, connection) => firstOf(product, connection, 'Channel'),
-    unknownId: 'C0NONE',
-    revocation: 'REVOKED',
-    expireTokens: 'slack/access-tokens/expire',
-  },
-  {
-    integrationId: 'mycarrierpackets',
-    mount: '/mycarrierpackets/api',
-    tokenPath: '/mycarrierpackets/token',
-    async connect(product, accountId) {
-      const { username, password } = product.sandbox.myCarrierPackets;
-      const { connection, problem } = await product.connections.connect({
-        ...{ accountId, userId: null, integrationId: 'mycarrierpackets' },
-        credentials: { username, password },
-      });
-      expect(problem).toBeNull();
-      return connection!;
-    },
-    profileId: null,
-    resource: 'Carrier',
-    findId: () => Promise.resolve('9999997'),
-    unknownId: '1',
-    revocation: 'NOT_SUPPORTED',
-    expireTokens: 'mycarrierpackets/access-tokens/expire',
-  },
-];
+import { startParcelwise, type ParcelwiseServer } from '../support/parcelwise/server.ts';
+import { openReceiver, type TestReceiver } from '../support/webhooks.ts';
+import { cases, configuredParcelwise, type World } from './cases.ts';
 
 describe.each(databaseKinds)('every provider, %s', (_kind, open) => {
   let product: TestCore;
+  let receiver: TestReceiver;
+  let parcelwise: ParcelwiseServer;
+  let world: World;
   beforeEach(async () => {
-    product = await openCore(open);
+    parcelwise = await startParcelwise();
+    product = await openCore(open, { others: [configuredParcelwise(parcelwise)] });
+    receiver = await openReceiver(product);
+    world = { product, receiver, parcelwise };
   });
-  afterEach(() => product.close());
+  afterEach(async () => {
+    await receiver.close();
+    await product.close();
+    await parcelwise.close();
+  });
 
   const present = async ({ accountId, id }: Connection) =>
     (await product.connections.find(accountId, [id])).get(id)!;
   const patience = () => ({ deadlineAtMs: product.clock.now() + 5_000 });
-  const counted = async (path: string): Promise<LoggedRequest[]> => product.requests(path);
 
   describe.each(cases.map((one) => [one.integrationId, one] as const))('%s', (_id, of) => {
     it('goes through a connection’s whole life in the fewest requests', async () => {
-      const connection = await of.connect(product, 'acme');
+      const edge = of.edge(world);
+      const connection = await of.connect(world, 'acme');
       expect(connection).toMatchObject({ status: 'ACTIVE', problem: null });
       expect(connection.externalId).toMatch(/./);
-      const id = await of.findId(product, connection);
-      await product.admin('DELETE', 'requests');
+      const id = await of.findId(world, connection);
+      await edge.forgetRequests();
 
       const answers = await product.query(
         `query Read($id: ID!, $resource: String!, $one: ID!, $none: ID!) {
@@ -124,12 +56,12 @@ describe.each(databaseKinds)('every provider, %s', (_kind, open) => {
       expect(read.profile?.id ?? '').toMatch(of.profileId ?? /^$/);
       const batch = product.catalog.find(of.integrationId)!.provider.records.batchSize;
       const expected = (of.profileId === null ? 0 : 1) + (batch === 1 ? 2 : 1);
-      expect((await counted(of.mount)).map((one) => one.path)).toHaveLength(expected);
+      expect(await edge.apiRequests()).toBe(expected);
 
       const { problem } = await product.connections.refresh(identityOf('acme'), connection.id);
       expect(problem).toBeNull();
       expect((await present(connection)).tokenRefreshedAt).not.toBeNull();
-      expect(await counted(of.tokenPath)).toHaveLength(1);
+      expect(await edge.tokenRequests()).toBe(1);
 
       expect(await product.connections.disconnect(identityOf('acme'), connection.id)).toMatchObject({
         revocation: of.revocation,
@@ -141,31 +73,69 @@ describe.each(databaseKinds)('every provider, %s', (_kind, open) => {
     });
 
     it('renews a token that the provider refuses, once for all callers', async () => {
-      const connection = await of.connect(product, 'acme');
-      const id = await of.findId(product, connection);
-      await product.admin('POST', of.expireTokens, {});
-      await product.admin('DELETE', 'requests');
+      const edge = of.edge(world);
+      const connection = await of.connect(world, 'acme');
+      const id = await of.findId(world, connection);
+      await edge.expireAccessTokens();
+      await edge.forgetRequests();
       const reads = Array.from({ length: 10 }, () =>
         product.api.records(connection, of.resource, [id], patience()),
       );
       for (const found of await Promise.all(reads)) expect([...found.keys()]).toEqual([id]);
-      expect(await counted(of.tokenPath)).toHaveLength(1);
+      expect(await edge.tokenRequests()).toBe(1);
       expect(await present(connection)).toMatchObject({ status: 'ACTIVE' });
     });
 
     it('tells trouble of the provider from what a person has to mend', async () => {
-      const connection = await of.connect(product, 'acme');
-      const id = await of.findId(product, connection);
+      const edge = of.edge(world);
+      const connection = await of.connect(world, 'acme');
+      const id = await of.findId(world, connection);
       const ask = () => product.api.records(connection, of.resource, [id], patience());
       for (const [status, code] of [
         [503, 'PROVIDER_ERROR'],
         [429, 'RATE_LIMITED'],
       ] as const) {
-        await product.admin('POST', 'faults', { count: 10, status, match: { pathContains: of.mount } });
+        await edge.fail(status);
         await expect(ask()).rejects.toMatchObject({ code });
-        await product.admin('DELETE', 'faults');
+        await edge.mend();
         expect(await present(connection)).toMatchObject({ status: 'ACTIVE' });
       }
+    });
+
+    it('believes a webhook that is rightly signed, and no other', async () => {
+      const connection = await of.connect(world, 'acme');
+      const id = await of.findId(world, connection);
+      const known = () =>
+        product.db
+          .selectFrom('external_records')
+          .select('external_id')
+          .where('external_id', '=', id)
+          .execute();
+      product.deliveries.start();
+      expect((await of.announce(world, connection, id, 'forged')).status).toBe(401);
+      expect(await product.db.selectFrom('webhook_deliveries').select('id').execute()).toEqual([]);
+      expect((await of.announce(world, connection, id)).status).toBe(200);
+      await vi.waitFor(async () => expect(await known()).toHaveLength(1), { timeout: 10_000, interval: 20 });
+    });
+
+    it('shows, stores and logs nothing of what is masked, nor of a token', async () => {
+      const connection = await of.connect(world, 'acme');
+      const id = await of.findId(world, connection);
+      const { value } = await product.tokens.accessToken(connection);
+      const { masked } = product.catalog.find(of.integrationId)!.provider;
+      const answer = await product.query(
+        `query ($id: ID!, $resource: String!, $one: ID!) {
+          connection(id: $id) { record(resource: $resource, externalId: $one) { payload } } }`,
+        { id: connection.id, resource: of.resource, one: id },
+      );
+      const stored = await product.db.selectFrom('external_records').select('payload').execute();
+      expect(stored).toHaveLength(1);
+      expect(JSON.stringify(stored).includes('"***"')).toBe(masked?.[of.resource] !== undefined);
+      for (const seen of [JSON.stringify(answer), JSON.stringify(stored)])
+        for (const name of masked?.[of.resource] ?? [])
+          expect(seen).not.toMatch(new RegExp(`"${name}":(?!null|""|"\\*\\*\\*")`, 'i'));
+      for (const seen of [JSON.stringify(answer), JSON.stringify(stored), product.logs()])
+        expect(seen).not.toContain(value);
     });
   });
 
@@ -176,7 +146,7 @@ describe.each(databaseKinds)('every provider, %s', (_kind, open) => {
     expect(await product.connections.disconnect(identityOf('acme'), connection.id)).toMatchObject({
       revocation: 'REVOKED',
     });
-    expect((await counted('/slack/api')).map(({ path }) => path.split('/').at(-1))).toEqual([
+    expect((await product.requests('/slack/api')).map(({ path }) => path.split('/').at(-1))).toEqual([
       'apps.uninstall',
       'oauth.v2.access',
       'apps.uninstall',

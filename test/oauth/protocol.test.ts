@@ -344,12 +344,18 @@ describe('processTokenResponse', () => {
 
   it('keeps the provider’s code and request id, and none of its words', () => {
     const body = { error: 'invalid_grant', error_description: 'Incorrect token rt-canary' };
-    const result = process(answer(400, body, { intuit_tid: '1-6a2f-77', 'retry-after': '3' }));
+    const result = process(answer(400, body, { 'x-request-id': '1-6a2f-77', 'retry-after': '3' }));
     expect(result).toMatchObject({ providerCode: 'invalid_grant', requestId: '1-6a2f-77' });
     expect(JSON.stringify(result)).not.toContain('canary');
-    const odd = process(answer(400, { error: 'Bearer rt-canary' }, { intuit_tid: 'a b' }));
+    const odd = process(answer(400, { error: 'Bearer rt-canary' }, { 'x-request-id': 'a b' }));
     expect(odd).toMatchObject({ code: 'BAD_REQUEST', providerCode: 'unreadable' });
     expect(odd).not.toHaveProperty('requestId');
+  });
+
+  it('reads the request id where the provider’s facts say it is', () => {
+    const own = { ...facts, requestIdHeaders: ['intuit_tid'] };
+    const refused = answer(400, { error: 'invalid_grant' }, { intuit_tid: '1-6a', 'x-request-id': 'a' });
+    expect(process(refused, 'refresh', own)).toMatchObject({ requestId: '1-6a' });
   });
 
   it('never throws, whatever the body', () => {

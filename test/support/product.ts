@@ -32,12 +32,14 @@ export interface GraphQLAnswer {
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
+/** @param program its `src/main.ts`, where it is not this one's */
 export async function startProduct(
   settings: Record<string, string> = {},
   dataDir?: string,
+  program = main,
 ): Promise<Product> {
   const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'integrations-')));
-  const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: directory, ...settings });
+  const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: directory, ...settings }, [], program);
   const ready = await new Promise<{ port: number; sandbox?: string }>((resolve, reject) => {
     child.lines((line) => {
       if (line.startsWith('{') && line.includes('"msg":"ready"'))
@@ -68,8 +70,8 @@ export async function startProduct(
 }
 
 /** Runs the program with nothing of the test's own environment but what it needs to start. */
-export function runMain(settings: Record<string, string>, args: string[] = []) {
-  const child = spawn(process.execPath, [main, ...args], {
+export function runMain(settings: Record<string, string>, args: string[] = [], program = main) {
+  const child = spawn(process.execPath, [program, ...args], {
     env: { PATH: process.env.PATH, TZ: 'UTC', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

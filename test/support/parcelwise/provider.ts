@@ -218,7 +218,7 @@ function noticesOf(event: Record<string, unknown> | undefined, account: string):
   if (kind === 'authorization' && verb === 'ended') return [{ ...told, kind: 'revoked', users: null }];
   // Parcelwise held events back; only a poll finds what they were.
   if (kind === 'events' && verb === 'dropped') return [{ ...told, kind: 'missed' }];
-  const resource = announced.get(kind);
+  const resource = eventKinds.get(kind);
   const externalId = textOf(event.object_id);
   if (resource === undefined || externalId === undefined) return [];
   return [
@@ -226,10 +226,12 @@ function noticesOf(event: Record<string, unknown> | undefined, account: string):
   ];
 }
 
-const announced: ReadonlyMap<string, string> = new Map([
+const eventKinds: ReadonlyMap<string, string> = new Map([
   ['shipment', 'Shipment'],
   ['pickup', 'Pickup'],
 ]);
+
+const announced = ['Shipment', 'Pickup'];
 
 const masked = {
   Shipment: ['email', 'phone', 'tax_id'],
@@ -256,5 +258,6 @@ export const parcelwise: Provider = {
   changes,
   listed,
   webhook: { scheme, secretOf: 'application', parse },
+  announced,
   masked,
 };

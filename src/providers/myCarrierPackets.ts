@@ -6,6 +6,20 @@ import { myCarrierPacketsChanges } from './myCarrierPacketsChanges.ts';
 import { parseMyCarrierPacketsWebhook } from './myCarrierPacketsWebhooks.ts';
 import type { Provider, RecordSnapshot } from './provider.ts';
 
+/** Bank accounts and tax numbers of carriers, wherever an answer repeats them. */
+const personal = [
+  'BankRoutingNumber',
+  'BankAccountNumber',
+  'BankAccountName',
+  'CarrierBankRoutingNumber',
+  'CarrierBankAccountNumber',
+  'CarrierBankAccountName',
+  'ListAccountNumber',
+  'SSN',
+  'EIN',
+  'TIN',
+] as const;
+
 /**
  * MyCarrierPackets (Descartes MyCarrierPortal): carrier onboarding. Facts from the vendor's Swagger document, its
  * guides and a public client as of November 2026; no limits are published.
@@ -58,20 +72,7 @@ export const myCarrierPackets: Provider = {
   changes: myCarrierPacketsChanges,
   webhook: { scheme: myCarrierPacketsScheme, secretOf: 'connection', parse: parseMyCarrierPacketsWebhook },
   announced: ['Carrier', 'CompletedPacket'],
-  masked: {
-    Carrier: [
-      'BankRoutingNumber',
-      'BankAccountNumber',
-      'BankAccountName',
-      'CarrierBankRoutingNumber',
-      'CarrierBankAccountNumber',
-      'CarrierBankAccountName',
-      'ListAccountNumber',
-      'SSN',
-      'EIN',
-      'TIN',
-    ],
-  },
+  masked: { Carrier: personal, CarrierChange: personal, CompletedPacket: personal },
 };
 
 function snapshotOf(payload: Record<string, unknown>, dotNumber: string): RecordSnapshot | undefined {

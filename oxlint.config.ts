@@ -43,11 +43,9 @@ const sync = [
   'sync/records.ts',
   'sync/recordReads.ts',
   'sync/rounds.ts',
-  'sync/poll.ts',
   'sync/request.ts',
-  'sync/retention.ts',
 ];
-const webhooks = ['webhooks/receive.ts', 'webhooks/deliver.ts', 'webhooks/deliveries.ts'];
+const webhooks = ['webhooks/receive.ts', 'webhooks/deliveries.ts'];
 /** What only the operator's commands use of other folders. */
 const ops = [
   'config.ts',

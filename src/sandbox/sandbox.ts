@@ -6,6 +6,7 @@ import { installFaults } from './faults.ts';
 import { myCarrierPacketsAdmin } from './myCarrierPackets/admin.ts';
 import { mountMyCarrierPackets, type MyCarrierPacketsSandbox } from './myCarrierPackets/myCarrierPackets.ts';
 import { escapeMarkup, page } from './pages.ts';
+import { quickBooksAdmin } from './quickbooks/admin.ts';
 import { mountQuickBooks, type QuickBooksSandbox } from './quickbooks/quickbooks.ts';
 import { requestLog, type RequestLog } from './requestLog.ts';
 import { slackAdmin } from './slack/admin.ts';
@@ -37,6 +38,8 @@ export interface Sandbox {
     apiUrl: string;
     clientId: string;
     clientSecret: string;
+    /** Signs what it sends. */
+    verifierToken: string;
   };
   slack: {
     authorizeUrl: string;
@@ -101,7 +104,10 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
   await app.register(
     async (scope) => {
-      quickbooks = mountQuickBooks(scope, { clock, state, requests: logged, baseUrl, log });
+      quickbooks = mountQuickBooks(scope, {
+        ...{ clock, state, requests: logged, baseUrl, log },
+        signal: closing.signal,
+      });
     },
     { prefix: '/quickbooks' },
   );
@@ -126,6 +132,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const workspaces = slack!;
   const carriers = myCarrierPackets!;
   const others = {
+    quickbooks: (scope: FastifyInstance) => quickBooksAdmin(scope, mounted),
     slack: (scope: FastifyInstance) => slackAdmin(scope, workspaces, clock),
     mycarrierpackets: (scope: FastifyInstance) => myCarrierPacketsAdmin(scope, carriers),
   };
@@ -148,6 +155,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       apiUrl: baseUrl(),
       clientId: mounted.clientId,
       clientSecret: mounted.clientSecret,
+      verifierToken: mounted.verifierToken,
     },
     slack: {
       authorizeUrl: `${url}/slack/oauth/v2/authorize`,

@@ -140,6 +140,33 @@ const kinds: readonly EntityKind[] = [
     voidable: false,
   },
   {
+    name: 'Estimate',
+    list: 'transactions',
+    filters: { ...transaction, CustomerRef: 'reference', TxnStatus: 'text', ExpirationDate: 'date' },
+    required: ['CustomerRef', 'Line'],
+    references: { CustomerRef: 'Customer' },
+    derived: ['TotalAmt'],
+    voidable: false,
+  },
+  {
+    name: 'CreditMemo',
+    list: 'transactions',
+    filters: { ...transaction, CustomerRef: 'reference', RemainingCredit: 'number' },
+    required: ['CustomerRef', 'Line'],
+    references: { CustomerRef: 'Customer' },
+    derived: ['TotalAmt'],
+    voidable: true,
+  },
+  {
+    name: 'PurchaseOrder',
+    list: 'transactions',
+    filters: { ...transaction, VendorRef: 'reference', APAccountRef: 'reference', POStatus: 'text' },
+    required: ['VendorRef', 'APAccountRef', 'Line'],
+    references: { VendorRef: 'Vendor', APAccountRef: 'Account' },
+    derived: ['TotalAmt'],
+    voidable: false,
+  },
+  {
     name: 'CompanyInfo',
     list: 'company',
     filters: { ...every, CompanyName: 'text', LegalName: 'text', Country: 'text' },
@@ -153,8 +180,8 @@ const kinds: readonly EntityKind[] = [
 /** Real kinds of which these companies have no record. */
 const emptyKinds = new Set(
   (
-    'BillPayment Budget Class CreditMemo CompanyCurrency Department Deposit Employee Estimate JournalCode JournalEntry ' +
-    'PaymentMethod Preferences Purchase PurchaseOrder RefundReceipt SalesReceipt TaxAgency TaxCode TaxRate Term ' +
+    'BillPayment Budget Class CompanyCurrency Department Deposit Employee JournalCode JournalEntry ' +
+    'PaymentMethod Preferences Purchase RefundReceipt SalesReceipt TaxAgency TaxCode TaxRate Term ' +
     'TimeActivity Transfer VendorCredit'
   ).split(' '),
 );

@@ -119,15 +119,29 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
     CurrencyRef: currency,
   }),
   Invoice: (fields, around) => {
-    const lines = salesLines(fields, around);
+    const { TotalAmt, ...rest } = sale('Invoice', fields, around);
+    return { ...rest, ...invoiceHabits(fields), TotalAmt };
+  },
+  Estimate: (fields, around) => ({
+    ...sale('Estimate', fields, around),
+    TxnStatus: enumeration('TxnStatus', fields['TxnStatus'] ?? 'Pending', [
+      'Pending',
+      'Accepted',
+      'Closed',
+      'Rejected',
+    ]),
+    EmailStatus: fields['EmailStatus'] ?? 'NotSet',
+    PrintStatus: fields['PrintStatus'] ?? 'NeedToPrint',
+  }),
+  CreditMemo: (fields, around) => {
+    const { TotalAmt, ...rest } = sale('CreditMemo', fields, around);
+    return { ...rest, TotalAmt, RemainingCredit: TotalAmt, Balance: TotalAmt, EmailStatus: 'NotSet' };
+  },
+  PurchaseOrder: (fields, around) => {
+    const lines = numbered(linesOf(fields));
     const total = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
-    const subtotal = { Amount: total, DetailType: 'SubTotalLineDetail', SubTotalLineDetail: {} };
-    return {
-      ...document('Invoice', fields, around),
-      Line: [...lines, subtotal],
-      ...invoiceHabits(fields),
-      TotalAmt: total,
-    };
+    const POStatus = enumeration('POStatus', fields['POStatus'] ?? 'Open', ['Open', 'Closed']);
+    return { ...document('PurchaseOrder', fields, around), Line: lines, TotalAmt: total, POStatus };
   },
   Bill: (fields, around) => {
     const lines = numbered(linesOf(fields));
@@ -154,6 +168,19 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
     };
   },
 };
+
+/** A document of sales lines with their sum. */
+function sale(kind: string, fields: Fields, around: Surroundings): Fields {
+  const lines = salesLines(fields, around);
+  const TotalAmt = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
+  const subtotal = { Amount: TotalAmt, DetailType: 'SubTotalLineDetail', SubTotalLineDetail: {} };
+  return {
+    ...document(kind, fields, around),
+    Line: [...lines, subtotal],
+    TotalAmt,
+    TxnTaxDetail: { TotalTax: 0 },
+  };
+}
 
 /** The ids of the invoices that a payment's line pays. */
 export function linkedInvoices(line: Fields): string[] {

@@ -14,16 +14,24 @@ import { oauthRoutes } from './oauth.ts';
 import { openIdRoutes } from './openid.ts';
 import { seedCompanies } from './seed.ts';
 import { quickBooksSettings, type QuickBooksSettings } from './settings.ts';
+import { somethingHappens } from './activity.ts';
+import { openWebhooks, type Webhooks } from './webhooks.ts';
 
 /** Everybody may know these: they open nothing but made-up books. */
 const clientId = 'ABsandboxQuickBooksClientId';
 const clientSecret = 'sandbox-client-secret';
+const verifierToken = 'sandbox-verifier-token';
 const dayMs = 86_400_000;
 
 export interface QuickBooksSandbox {
   readonly clientId: string;
   readonly clientSecret: string;
+  /** Signs what it sends. */
+  readonly verifierToken: string;
   readonly grants: Grants;
+  readonly webhooks: Webhooks;
+  /** Something happens in a company, or in any that is connected. */
+  happen(realmId?: string): object;
   companies(): { realmId: string; name: string }[];
   findCompany(realmId: string): Company | undefined;
   settings(): QuickBooksSettings;
@@ -38,6 +46,7 @@ export interface QuickBooksOptions {
   requests: RequestLog;
   /** Where this is mounted, absolute. */
   baseUrl: () => string;
+  signal: AbortSignal;
   log: (line: object) => void;
 }
 
@@ -45,6 +54,7 @@ const keptState = z.object({
   /** The seed's dates hang on this, so that records keep their times over a restart. */
   seededAt: z.number(),
   grants: grantsState,
+  endpoint: z.string().nullable().default(null),
   /** By realm id: the records written since the seed. */
   changes: z.record(
     z.string(),
@@ -65,11 +75,13 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
   const seededAt = kept?.seededAt ?? Math.floor(clock.now() / dayMs) * dayMs;
   const companies = seedCompanies(seededAt, now);
   const changes = new Map<string, Map<string, Stored>>();
+  let endpoint = kept?.endpoint ?? null;
   let grantsKept: GrantsState = kept?.grants ?? { grants: [], codes: [] };
   const save = () =>
     state.write('quickbooks', {
       seededAt,
       grants: grantsKept,
+      endpoint,
       changes: Object.fromEntries([...changes].map(([realmId, records]) => [realmId, [...records.values()]])),
     });
   for (const company of companies) {
@@ -82,12 +94,41 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
     company.watch((one) => {
       records.set(`${one.kind}/${one.record.Id}`, one);
       save();
+      webhooks.tell(company.realmId, one);
     });
   }
   const grants = new Grants(clock, currentSettings, kept?.grants, (next) => {
     grantsKept = next;
     save();
   });
+  const isConnected = (realmId: string) =>
+    grants.list().some((grant) => grant.realmId === realmId && grant.endedBy === null);
+  const webhooks = openWebhooks({
+    ...{ clock, now, settings: currentSettings, verifierToken, endpoint, isConnected },
+    ...{ signal: options.signal, log: options.log },
+    save(next) {
+      endpoint = next;
+      save();
+    },
+  });
+  const happen = (realmId?: string): object => {
+    const among = companies.filter((one) =>
+      realmId === undefined ? isConnected(one.realmId) : one.realmId === realmId,
+    );
+    const company = among[Math.floor(clock.random() * among.length)];
+    if (!company) return { what: 'nothing: no company is connected' };
+    return { realmId: company.realmId, ...somethingHappens(company, clock.random) };
+  };
+  let cancelActivity = () => {};
+  const goOn = () => {
+    cancelActivity();
+    if (settings.activityEveryMs === 0 || options.signal.aborted) return;
+    cancelActivity = clock.timer(settings.activityEveryMs, () => {
+      happen();
+      goOn();
+    });
+  };
+  options.signal.addEventListener('abort', () => cancelActivity());
   const findCompany = (realmId: string) => companies.find((one) => one.realmId === realmId);
   const listCompanies = () =>
     companies.map((one) => ({
@@ -119,12 +160,16 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
   return {
     clientId,
     clientSecret,
+    verifierToken,
     grants,
+    webhooks,
+    happen,
     companies: listCompanies,
     findCompany,
     settings: currentSettings,
     applySettings: (next) => {
       settings = next;
+      goOn();
     },
     bodyFor(status, request) {
       if (!request.url.includes('/v3/company/')) {

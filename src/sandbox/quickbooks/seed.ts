@@ -102,8 +102,55 @@ function seedCompany(facts: CompanyFacts, anchorMs: number, now: () => number): 
       );
     }
   }
+  addOffers({
+    company,
+    anchorMs,
+    shippers: shippers.map(ref),
+    carriers: carriers.map(ref),
+    accountRefs,
+    itemRefs,
+  });
   company.restore([companyInfo(facts, foundedAt)]);
   return company;
+}
+
+type Ref = { value: string };
+
+/** What is offered, ordered and given back. Last, so that what comes before keeps its ids. */
+function addOffers(to: {
+  company: Company;
+  anchorMs: number;
+  shippers: Ref[];
+  carriers: Ref[];
+  accountRefs: Ref[];
+  itemRefs: Ref[];
+}): void {
+  const { company, anchorMs, shippers, carriers, accountRefs, itemRefs } = to;
+  const add = (kind: string, fields: Fields, daysAgo: number) =>
+    company.create(
+      kindOf(kind)!,
+      { TxnDate: date(anchorMs - daysAgo * dayMs), ...fields },
+      anchorMs - daysAgo * dayMs,
+    );
+  for (const [index, CustomerRef] of shippers.slice(0, 5).entries())
+    add(
+      'Estimate',
+      {
+        CustomerRef,
+        Line: [salesLine(itemRefs[0]!, `Lane ${index + 1}, a load a week`, 4, 1_150 + 75 * index)],
+      },
+      45 - 9 * index,
+    );
+  for (const [index, VendorRef] of carriers.slice(0, 3).entries()) {
+    const { Line } = carrierBill(VendorRef, accountRefs[3]!, `reserved ${index + 1}`, 900 + 50 * index, '');
+    add('PurchaseOrder', { VendorRef, APAccountRef: accountRefs[2]!, Line }, 30 - 8 * index);
+  }
+  for (const [index, CustomerRef] of shippers.slice(0, 2).entries())
+    add(
+      'CreditMemo',
+      { CustomerRef, Line: [salesLine(itemRefs[3]!, 'Lumper fee, charged twice', 1, 85)] },
+      20 - 6 * index,
+    );
 }
 
 function companyInfo(facts: CompanyFacts, foundedAt: number) {

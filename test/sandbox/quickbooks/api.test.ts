@@ -98,7 +98,7 @@ describe('reading', () => {
     expect(page.at('QueryResponse.Invoice.0')).toEqual(all.at('QueryResponse.Invoice.50'));
     expect((await query('select * from Invoice startposition 61')).at('QueryResponse')).toEqual({});
     expect((await query("select * from Invoice where Id = '999999'")).at('QueryResponse')).toEqual({});
-    expect((await query('select * from Estimate')).at('QueryResponse')).toEqual({});
+    expect((await query('select * from VendorCredit')).at('QueryResponse')).toEqual({});
     expect((await query('select count(*) from Invoice')).at('QueryResponse')).toEqual({ totalCount: 60 });
   });
 
@@ -262,7 +262,7 @@ describe('writing', () => {
     ['an update without its version', 'customer', { Id: '11', DisplayName: 'x' }, '2020'],
     ['deleting a name', 'customer?operation=delete', { Id: '11', SyncToken: '0' }, '500'],
     ['voiding a bill', 'bill?operation=void', { Id: '1', SyncToken: '0' }, '500'],
-    ['a kind that is not here', 'estimate', {}, '500'],
+    ['a kind that is not here', 'vendorcredit', {}, '500'],
   ])('refuses %s', async (_case, path, body, code) => {
     const answer = await sandbox.post(token, path, body);
     expect([answer.status, answer.at('Fault.Error.0.code')]).toEqual([400, code]);

@@ -168,6 +168,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     addresses.publicUrl = chosen(addresses.publicUrl);
     addresses.returnToOrigins = addresses.returnToOrigins.map(chosen);
   }
+  if (sandbox) await tellWhereWebhooksGo(sandbox, port, log);
   log.info({ port, publicUrl: addresses.publicUrl, role: config.role, sandbox: sandbox?.url }, 'ready');
   announce(config, addresses.publicUrl, sandbox, log);
 }
@@ -198,6 +199,22 @@ async function openSandbox(config: Config): Promise<Sandbox> {
   );
   stops.push(() => sandbox.close());
   return sandbox;
+}
+
+/** What the emulated providers' consoles would be told by hand. MyCarrierPackets has an address for each connection. */
+async function tellWhereWebhooksGo(sandbox: Sandbox, port: number, log: Log): Promise<void> {
+  const here = `http://127.0.0.1:${port}/webhooks`;
+  for (const [setting, url] of [
+    ['quickbooks/webhook-endpoint', `${here}/quickbooks`],
+    ['slack/request-url', `${here}/slack`],
+  ]) {
+    const answer = await fetch(`${sandbox.url}/_admin/${setting}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ url }),
+    });
+    if (!answer.ok) log.warn({ setting, status: answer.status }, 'the sandbox sends no webhooks');
+  }
 }
 
 /** What processes on one PostgreSQL tell each other; an embedded database has one process, which tells itself. */
@@ -248,7 +265,10 @@ function catalogOf(
       apiUrl: sandbox.myCarrierPackets.apiUrl,
     },
   };
-  const emulatedSecrets: Record<string, string | undefined> = { slack: sandbox?.slack.signingSecret };
+  const emulatedSecrets: Record<string, string | undefined> = {
+    slack: sandbox?.slack.signingSecret,
+    quickbooks: sandbox?.quickbooks.verifierToken,
+  };
   return createCatalog(
     described.map(({ provider, allowPrivateNetwork, isAimed }) => {
       const { credentials, webhookSecrets, endpoints, rateLimit, retry } = config.integrations.get(

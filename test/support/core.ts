@@ -126,7 +126,7 @@ export async function openCore(
     queues: revocationQueues,
     onError: (err) => log.warn({ err }, 'job'),
   });
-  const { clientId, clientSecret, ...endpoints } = sandbox.quickbooks;
+  const { clientId, clientSecret, verifierToken, ...endpoints } = sandbox.quickbooks;
   const core = createCore({
     database,
     jobs,
@@ -136,7 +136,7 @@ export async function openCore(
         provider: { ...quickbooks, id },
         endpoints,
         credentials: { clientId, clientSecret },
-        webhookSecrets: [webhookSecret, otherWebhookSecret],
+        webhookSecrets: [webhookSecret, otherWebhookSecret, verifierToken],
         limits: plenty,
       })),
       {

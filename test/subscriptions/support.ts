@@ -203,9 +203,9 @@ export function subscribe(client: Client, query: string, variables: Record<strin
 }
 
 /** Looks again and again; rejects when it does not come true. */
-export async function until(isSo: () => boolean, withinMs = 10_000): Promise<void> {
+export async function until(isSo: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
   const giveUpAt = Date.now() + withinMs;
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (Date.now() > giveUpAt) throw new Error(`not within ${withinMs} ms`);
     await systemClock.sleep(5);
   }

@@ -30,7 +30,7 @@ import type { DescribedProvider } from './providers/configured/read.ts';
 import type { Endpoints, Provider } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
-import { deliveryChannel } from './webhooks/deliveryRows.ts';
+import { deliveryChannel, endAllQueueLeases } from './webhooks/deliveryRows.ts';
 
 const usage = `Usage: npm start | npm run migrate
 
@@ -75,7 +75,10 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   stops.push(stopClock);
   const notifications = openLine(database, clock, log);
   // The lock on its directory proves that the process before is gone.
-  if (database.kind === 'embedded') await endAllLeases(database.db);
+  if (database.kind === 'embedded') {
+    await endAllLeases(database.db);
+    await endAllQueueLeases(database.db);
+  }
   for (const [id, count] of await findMissingMasterKeys(database.db, masterKeys))
     log.error(
       { masterKeyId: id, dataKeys: count },

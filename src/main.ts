@@ -31,7 +31,8 @@ import type { Endpoints, Provider } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 import { roundChannel } from './sync/poll.ts';
-import { deliveryChannel } from './webhooks/deliveryRows.ts';
+import { endAllRoundLeases } from './sync/rounds.ts';
+import { deliveryChannel, endAllQueueLeases } from './webhooks/deliveryRows.ts';
 
 const usage = `Usage: npm start | npm run migrate
 
@@ -76,7 +77,11 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   stops.push(stopClock);
   const notifications = openLine(database, clock, log);
   // The lock on its directory proves that the process before is gone.
-  if (database.kind === 'embedded') await endAllLeases(database.db);
+  if (database.kind === 'embedded') {
+    await endAllLeases(database.db);
+    await endAllQueueLeases(database.db);
+    await endAllRoundLeases(database.db);
+  }
   for (const [id, count] of await findMissingMasterKeys(database.db, masterKeys))
     log.error(
       { masterKeyId: id, dataKeys: count },

@@ -22,7 +22,17 @@ import type { RecordedAs } from './recorder.ts';
 import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
 import type { Bucket } from './window.ts';
 
-export type { AttemptReport, BreakerState, Bucket, Call, CallReport, Priority, Reach, RecordedAs, RetryPolicy };
+export type {
+  AttemptReport,
+  BreakerState,
+  Bucket,
+  Call,
+  CallReport,
+  Priority,
+  Reach,
+  RecordedAs,
+  RetryPolicy,
+};
 
 export interface CallerOptions {
   clock: Clock;

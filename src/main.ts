@@ -27,9 +27,9 @@ import { revocationQueues } from './oauth/revocations.ts';
 import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
 import type { ClientCredentials } from './oauth/protocol.ts';
 import { createCatalog, createReachOf, createRecordedAs, type Catalog } from './providers/catalog.ts';
-import { loadIntegrations } from './providers/configured/load.ts';
+import { loadIntegrations, publicClients } from './providers/configured/load.ts';
 import type { DescribedProvider } from './providers/configured/read.ts';
-import type { Endpoints, Provider } from './providers/provider.ts';
+import type { Endpoints } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 import { roundChannel } from './sync/poll.ts';
@@ -364,13 +364,8 @@ async function run(command: string | undefined): Promise<void> {
   if (command !== undefined && command !== 'migrate')
     throw new ConfigurationError(`there is no command ${command}; see --help`);
   const described = await loadIntegrations(integrationsFile());
-  const providers = described.map(({ provider }) => provider);
-  const isPublic = ({ oauth }: Provider) => oauth.clientAuthentication === 'public';
-  const config = readConfig(
-    providers.map(({ id }) => id),
-    undefined,
-    new Set(providers.filter(isPublic).map(({ id }) => id)),
-  );
+  const ids = described.map(({ provider }) => provider.id);
+  const config = readConfig(ids, undefined, publicClients(described));
   const log = createLog(config.logLevel);
   const untried = described.filter(
     ({ provider, verified }) => !verified && config.integrations.get(provider.id)?.credentials,

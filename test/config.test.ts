@@ -94,6 +94,13 @@ describe('readConfig', () => {
     expect(() => readConfig(ids, { ...production, [name]: undefined })).toThrow(message);
   });
 
+  it('takes RECORD_DIR, but not in production', () => {
+    expect(readConfig(ids, { RECORD_DIR: '/tmp/answers' }).recordDir).toBe('/tmp/answers');
+    expect(() => readConfig(ids, { ...production, RECORD_DIR: '/tmp/answers' })).toThrow(
+      /^RECORD_DIR is refused in production: [^\n]+$/,
+    );
+  });
+
   it.each([
     [{ PORT: 'eighty' }, 'PORT must be a whole number of (a TCP port)'],
     [{ PORT: '70000' }, 'PORT must be from 0 to 65535 (a TCP port)'],

@@ -20,6 +20,23 @@ export interface Stored {
   deleted: boolean;
 }
 
+/** As webhooks name it. */
+export type Operation = 'Create' | 'Update' | 'Delete' | 'Void' | 'Merge' | 'Emailed';
+
+export interface Change {
+  stored: Stored;
+  operation: Operation;
+  /** Of a merge: the record that is no more. */
+  deletedId?: string;
+  /** False where webhooks are silent: the record that a merge removes is part of what they tell of the other. */
+  isTold?: boolean;
+}
+
+export interface WriteOptions {
+  /** Otherwise refused, where the company numbers its documents itself. */
+  allowsDuplicateNumber?: boolean;
+}
+
 export interface CompanyOptions {
   realmId: string;
   now: () => number;
@@ -33,7 +50,7 @@ export class Company {
   readonly #options: CompanyOptions;
   readonly #stored = new Map<string, Stored>();
   #lastId = 0;
-  #changed: (stored: Stored) => void = () => undefined;
+  #changed: (change: Change) => void = () => undefined;
 
   constructor(options: CompanyOptions) {
     this.realmId = options.realmId;
@@ -45,7 +62,7 @@ export class Company {
   }
 
   /** From now on `changed` is told of every record written. */
-  watch(changed: (stored: Stored) => void): void {
+  watch(changed: (change: Change) => void): void {
     this.#changed = changed;
   }
 
@@ -76,11 +93,11 @@ export class Company {
       .sort((a, b) => a.updatedAt - b.updatedAt);
   }
 
-  create(kind: EntityKind, sent: Fields, atMs = this.now): QboRecord {
+  create(kind: EntityKind, sent: Fields, options: WriteOptions = {}, atMs = this.now): QboRecord {
     if (kind.list === 'company') throw faults.unsupported(`create ${kind.name}`);
     const given = Object.fromEntries(Object.entries(sent).filter(([name]) => !kind.derived.includes(name)));
     const completed = completeFields(kind, given, this.#surroundings(atMs));
-    this.#refuseDuplicates(kind, completed, sent);
+    this.#refuseDuplicates(kind, completed, sent, options);
     this.#refuseClosedPeriod(kind, completed);
     this.#lastId += 1;
     return this.#put(
@@ -88,11 +105,12 @@ export class Company {
       { ...completed, Id: String(this.#lastId), SyncToken: '0' },
       atMs,
       metaDataTime(atMs),
+      'Create',
     );
   }
 
   /** Full: what is not sent is cleared. Sparse: what is not sent stays. */
-  update(kind: EntityKind, sent: Fields): QboRecord {
+  update(kind: EntityKind, sent: Fields, options: WriteOptions = {}): QboRecord {
     const before = this.#current(kind, sent);
     const sparse = sent['sparse'] === true || sent['sparse'] === 'true';
     const kept = Object.fromEntries(
@@ -100,13 +118,14 @@ export class Company {
     );
     const merged: Fields = sparse ? { ...before, ...sent, ...kept } : { ...sent, ...kept };
     const completed = completeFields(kind, merged, this.#surroundings(this.now));
-    this.#refuseDuplicates(kind, completed, sent, before.Id);
+    this.#refuseDuplicates(kind, completed, sent, options, before.Id);
     this.#refuseClosedPeriod(kind, before, completed);
     return this.#put(
       kind,
       { ...completed, Id: before.Id, SyncToken: next(before) },
       this.now,
       before.MetaData.CreateTime,
+      'Update',
     );
   }
 
@@ -115,7 +134,8 @@ export class Company {
     if (kind.list !== 'transactions') throw faults.unsupported('delete');
     const before = this.#current(kind, sent);
     this.#refuseClosedPeriod(kind, before);
-    this.#write(kind, { ...before, SyncToken: next(before) }, this.now, true);
+    this.#write(kind, { ...before, SyncToken: next(before) }, this.now, 'Delete');
+    if (kind.name === 'Invoice') this.#freePayments(before.Id);
     this.#settle(this.now);
     return { status: 'Deleted', domain: 'QBO', Id: before.Id };
   }
@@ -126,8 +146,49 @@ export class Company {
     this.#refuseClosedPeriod(kind, before);
     const lines = linesOf(before).map((line) => ({ ...line, Amount: 0, LinkedTxn: [] }));
     const note = ['Voided', before['PrivateNote']].filter(Boolean).join(' - ');
-    const emptied = { ...before, Line: lines, TotalAmt: 0, Balance: 0, PrivateNote: note };
-    return this.#put(kind, { ...emptied, SyncToken: next(before) }, this.now, before.MetaData.CreateTime);
+    const emptied: QboRecord = { ...before, Line: lines, TotalAmt: 0, Balance: 0, PrivateNote: note };
+    if ('RemainingCredit' in before) emptied['RemainingCredit'] = 0;
+    emptied.SyncToken = next(before);
+    if (kind.name === 'Invoice') this.#freePayments(before.Id);
+    return this.#put(kind, emptied, this.now, before.MetaData.CreateTime, 'Void');
+  }
+
+  /**
+   * What a person does by giving one entry of a name list the name of another; the API refuses it as a duplicate name.
+   * The first is no more, and what named it names the other.
+   */
+  merge(kind: EntityKind, id: string, survivorId: string): QboRecord {
+    if (kind.list !== 'names') throw faults.unsupported('merge');
+    const [gone, survivor] = [this.get(kind, id), this.get(kind, survivorId)];
+    if (gone.Id === survivor.Id) throw faults.badReference('Id', id);
+    const name = textOf(survivor['DisplayName'] ?? survivor['Name']);
+    this.#write(kind, { ...gone, SyncToken: next(gone) }, this.now, 'Delete', { isTold: false });
+    for (const other of kindNames.flatMap((one) => kindOf(one) ?? [])) {
+      const fields = Object.keys(other.references).filter((field) => other.references[field] === kind.name);
+      for (const record of this.list(other.name)) {
+        const named = fields.filter((field) => refOf(record[field])?.value === gone.Id);
+        if (named.length === 0) continue;
+        const refs = Object.fromEntries(named.map((field) => [field, { value: survivor.Id, name }]));
+        this.#write(other, { ...record, ...refs, SyncToken: next(record) }, this.now, 'Update');
+      }
+    }
+    const merged = { ...survivor, SyncToken: next(survivor) };
+    this.#write(kind, merged, this.now, 'Merge', { deletedId: gone.Id });
+    this.#settle(this.now);
+    return this.get(kind, survivor.Id);
+  }
+
+  /** Marks a document as sent to the customer, at another address than before if one is given. Nothing is mailed. */
+  email(kind: EntityKind, id: string, sendTo?: string): QboRecord {
+    if (!('EmailStatus' in kind.filters)) throw faults.unsupported(`send ${kind.name}`);
+    const before = this.get(kind, id);
+    const BillEmail = sendTo === undefined ? before['BillEmail'] : { Address: sendTo };
+    if (BillEmail === undefined) throw faults.missing('sendTo');
+    const DeliveryInfo = { DeliveryType: 'Email', DeliveryTime: metaDataTime(this.now) };
+    const own = { BillEmail, EmailStatus: 'EmailSent', DeliveryInfo, SyncToken: next(before) };
+    const sent: QboRecord = { ...before, ...own };
+    this.#write(kind, sent, this.now, 'Emailed');
+    return this.get(kind, id);
   }
 
   /** Puts back records as `watch` saw them. */
@@ -154,21 +215,29 @@ export class Company {
     fields: Fields & { Id: string; SyncToken: string },
     atMs: number,
     created: string,
+    operation: Operation,
   ): QboRecord {
     const { domain: _domain, sparse: _sparse, Id, SyncToken, MetaData: _times, ...rest } = fields;
     // Worked out anew below, without counting as a second change.
     if (kind.name === 'Invoice') delete rest['Balance'];
     const MetaData = { CreateTime: created, LastUpdatedTime: metaDataTime(atMs) };
-    this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, false);
+    this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, operation);
     this.#settle(atMs);
     return this.get(kind, Id);
   }
 
-  #write(kind: EntityKind, record: QboRecord, atMs: number, deleted: boolean): void {
+  #write(
+    kind: EntityKind,
+    record: QboRecord,
+    atMs: number,
+    operation: Operation,
+    merge: Pick<Change, 'deletedId' | 'isTold'> = {},
+  ): void {
     const MetaData = { ...record.MetaData, LastUpdatedTime: metaDataTime(atMs) };
+    const deleted = operation === 'Delete';
     const stored = { kind: kind.name, record: { ...record, MetaData }, updatedAt: atMs, deleted };
     this.#keep(stored);
-    this.#changed(stored);
+    this.#changed({ stored, operation, ...merge });
   }
 
   /** Balances follow from invoices, bills and payments. An invoice that gets paid counts as changed, a customer does not. */
@@ -194,12 +263,24 @@ export class Company {
           invoiceKind,
           { ...invoice, Balance, LinkedTxn: by, SyncToken: next(invoice) },
           atMs,
-          false,
+          'Update',
         );
       }
     }
     this.#settleNames('Customer', 'Invoice', 'CustomerRef', ['Balance', 'BalanceWithJobs']);
     this.#settleNames('Vendor', 'Bill', 'VendorRef', ['Balance']);
+  }
+
+  /** What paid an invoice that is no more is on account of the customer from then on, and counts as changed. */
+  #freePayments(invoiceId: string): void {
+    for (const payment of this.list('Payment')) {
+      const Line = linesOf(payment).filter((line) => !linkedInvoices(line).includes(invoiceId));
+      if (Line.length === linesOf(payment).length) continue;
+      const applied = Line.reduce((sum, line) => sum + amountOf(line['Amount']), 0);
+      const UnappliedAmt = cents(amountOf(payment['TotalAmt']) - applied);
+      const freed = { ...payment, Line, UnappliedAmt, SyncToken: next(payment) };
+      this.#write(kindOf('Payment')!, freed, this.now, 'Update');
+    }
   }
 
   #settleNames(names: string, transactions: string, ref: string, fields: string[]): void {
@@ -212,7 +293,13 @@ export class Company {
       for (const field of fields) record[field] = cents(owed.get(record.Id) ?? 0);
   }
 
-  #refuseDuplicates(kind: EntityKind, fields: Fields, sent: Fields, ownId?: string): void {
+  #refuseDuplicates(
+    kind: EntityKind,
+    fields: Fields,
+    sent: Fields,
+    { allowsDuplicateNumber = false }: WriteOptions,
+    ownId?: string,
+  ): void {
     if (kind.nameField) {
       const name = textOf(fields[kind.nameField]).toLowerCase();
       // Customers and vendors share one set of names.
@@ -222,8 +309,8 @@ export class Company {
         if (twin && !(one === kind.name && twin.Id === ownId)) throw faults.duplicateName(twin.Id);
       }
     }
-    if (kind.name === 'Invoice' && sent['DocNumber'] !== undefined) {
-      const twin = this.list('Invoice').find(
+    if (numbered.has(kind.name) && sent['DocNumber'] !== undefined && !allowsDuplicateNumber) {
+      const twin = this.list(kind.name).find(
         (one) => one['DocNumber'] === fields['DocNumber'] && one.Id !== ownId,
       );
       if (twin) throw faults.duplicateNumber(textOf(fields['DocNumber']), twin.Id);
@@ -247,6 +334,8 @@ export class Company {
 }
 
 const invoiceKind = kindOf('Invoice')!;
+/** Documents that the company numbers itself; a bill has its sender's number. */
+const numbered = new Set(['Invoice', 'Estimate', 'CreditMemo', 'PurchaseOrder']);
 
 function next({ SyncToken }: QboRecord): string {
   return String(Number(SyncToken) + 1);

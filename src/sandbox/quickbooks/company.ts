@@ -1,15 +1,7 @@
+import { freePayments, settle, type Books } from './balances.ts';
 import { kindNames, kindOf, type EntityKind, type QboRecord } from './entities.ts';
 import { faults } from './errors.ts';
-import {
-  amountOf,
-  cents,
-  completeFields,
-  linesOf,
-  linkedInvoices,
-  refOf,
-  textOf,
-  type Fields,
-} from './fields.ts';
+import { amountOf, completeFields, linesOf, refOf, textOf, type Fields } from './fields.ts';
 import { metaDataTime } from './time.ts';
 
 /** A record and what it has been through. A deleted one stays, for `cdc`. */
@@ -135,8 +127,8 @@ export class Company {
     const before = this.#current(kind, sent);
     this.#refuseClosedPeriod(kind, before);
     this.#write(kind, { ...before, SyncToken: next(before) }, this.now, 'Delete');
-    if (kind.name === 'Invoice') this.#freePayments(before.Id);
-    this.#settle(this.now);
+    if (kind.name === 'Invoice') freePayments(this.#books(this.now), before.Id);
+    settle(this.#books(this.now));
     return { status: 'Deleted', domain: 'QBO', Id: before.Id };
   }
 
@@ -149,7 +141,7 @@ export class Company {
     const emptied: QboRecord = { ...before, Line: lines, TotalAmt: 0, Balance: 0, PrivateNote: note };
     if ('RemainingCredit' in before) emptied['RemainingCredit'] = 0;
     emptied.SyncToken = next(before);
-    if (kind.name === 'Invoice') this.#freePayments(before.Id);
+    if (kind.name === 'Invoice') freePayments(this.#books(this.now), before.Id);
     return this.#put(kind, emptied, this.now, before.MetaData.CreateTime, 'Void');
   }
 
@@ -169,12 +161,12 @@ export class Company {
         const named = fields.filter((field) => refOf(record[field])?.value === gone.Id);
         if (named.length === 0) continue;
         const refs = Object.fromEntries(named.map((field) => [field, { value: survivor.Id, name }]));
-        this.#write(other, { ...record, ...refs, SyncToken: next(record) }, this.now, 'Update');
+        this.#books(this.now).update(other.name, { ...record, ...refs });
       }
     }
     const merged = { ...survivor, SyncToken: next(survivor) };
     this.#write(kind, merged, this.now, 'Merge', { deletedId: gone.Id });
-    this.#settle(this.now);
+    settle(this.#books(this.now));
     return this.get(kind, survivor.Id);
   }
 
@@ -194,7 +186,7 @@ export class Company {
   /** Puts back records as `watch` saw them. */
   restore(kept: readonly Stored[]): void {
     for (const stored of kept) this.#keep(stored);
-    this.#settle(this.now);
+    settle(this.#books(this.now));
   }
 
   #keep(stored: Stored): void {
@@ -222,7 +214,7 @@ export class Company {
     if (kind.name === 'Invoice') delete rest['Balance'];
     const MetaData = { CreateTime: created, LastUpdatedTime: metaDataTime(atMs) };
     this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, operation);
-    this.#settle(atMs);
+    settle(this.#books(atMs));
     return this.get(kind, Id);
   }
 
@@ -238,59 +230,6 @@ export class Company {
     const stored = { kind: kind.name, record: { ...record, MetaData }, updatedAt: atMs, deleted };
     this.#keep(stored);
     this.#changed({ stored, operation, ...merge });
-  }
-
-  /** Balances follow from invoices, bills and payments. An invoice that gets paid counts as changed, a customer does not. */
-  #settle(atMs: number): void {
-    const paid = new Map<string, { amount: number; by: { TxnId: string; TxnType: 'Payment' }[] }>();
-    for (const payment of this.list('Payment')) {
-      for (const line of linesOf(payment)) {
-        for (const id of linkedInvoices(line)) {
-          const sum = paid.get(id) ?? { amount: 0, by: [] };
-          paid.set(id, {
-            amount: sum.amount + amountOf(line['Amount']),
-            by: [...sum.by, { TxnId: payment.Id, TxnType: 'Payment' }],
-          });
-        }
-      }
-    }
-    for (const invoice of this.list('Invoice')) {
-      const { amount = 0, by = [] } = paid.get(invoice.Id) ?? {};
-      const Balance = Math.max(0, cents(amountOf(invoice['TotalAmt']) - amount));
-      if (invoice['Balance'] === undefined) Object.assign(invoice, { Balance, LinkedTxn: by });
-      else if (invoice['Balance'] !== Balance) {
-        this.#write(
-          invoiceKind,
-          { ...invoice, Balance, LinkedTxn: by, SyncToken: next(invoice) },
-          atMs,
-          'Update',
-        );
-      }
-    }
-    this.#settleNames('Customer', 'Invoice', 'CustomerRef', ['Balance', 'BalanceWithJobs']);
-    this.#settleNames('Vendor', 'Bill', 'VendorRef', ['Balance']);
-  }
-
-  /** What paid an invoice that is no more is on account of the customer from then on, and counts as changed. */
-  #freePayments(invoiceId: string): void {
-    for (const payment of this.list('Payment')) {
-      const Line = linesOf(payment).filter((line) => !linkedInvoices(line).includes(invoiceId));
-      if (Line.length === linesOf(payment).length) continue;
-      const applied = Line.reduce((sum, line) => sum + amountOf(line['Amount']), 0);
-      const UnappliedAmt = cents(amountOf(payment['TotalAmt']) - applied);
-      const freed = { ...payment, Line, UnappliedAmt, SyncToken: next(payment) };
-      this.#write(kindOf('Payment')!, freed, this.now, 'Update');
-    }
-  }
-
-  #settleNames(names: string, transactions: string, ref: string, fields: string[]): void {
-    const owed = new Map<string, number>();
-    for (const one of this.list(transactions)) {
-      const id = refOf(one[ref])?.value ?? '';
-      owed.set(id, (owed.get(id) ?? 0) + amountOf(one['Balance']));
-    }
-    for (const record of this.list(names))
-      for (const field of fields) record[field] = cents(owed.get(record.Id) ?? 0);
   }
 
   #refuseDuplicates(
@@ -323,6 +262,14 @@ export class Company {
     if (versions.some((one) => textOf(one['TxnDate']) <= through)) throw faults.periodClosed(through);
   }
 
+  #books(atMs: number): Books {
+    return {
+      list: (kind) => this.list(kind),
+      update: (kind, record) =>
+        this.#write(kindOf(kind)!, { ...record, SyncToken: next(record) }, atMs, 'Update'),
+    };
+  }
+
   #surroundings(nowMs: number) {
     return {
       nowMs,
@@ -333,7 +280,6 @@ export class Company {
   }
 }
 
-const invoiceKind = kindOf('Invoice')!;
 /** Documents that the company numbers itself; a bill has its sender's number. */
 const numbered = new Set(['Invoice', 'Estimate', 'CreditMemo', 'PurchaseOrder']);
 

@@ -134,7 +134,9 @@ describe('a note', () => {
         },
       ],
     });
-    expect(notes.map((one) => one.eventNotifications[0].realmId).sort()).toEqual([mainRealmId, otherRealmId]);
+    expect(new Set(notes.map((one) => one.eventNotifications[0].realmId))).toEqual(
+      new Set([mainRealmId, otherRealmId]),
+    );
   });
 
   it('holds several companies on request', async () => {
@@ -159,6 +161,8 @@ describe('what is told', () => {
     const notes = await receiver.received(1);
     return notes.flatMap((one) => (jsonOf(one) as Json[]).map(({ type }) => type as string));
   };
+  const eventsIn = (note: Json, format: string): Json[] =>
+    format === 'legacy' ? note.eventNotifications[0].dataChangeEvent.entities : note;
   const one = async (kind: string) =>
     (await sandbox.api(token, `query?query=select * from ${kind} maxresults 1`)).at(
       `QueryResponse.${kind}.0`,
@@ -235,17 +239,12 @@ describe('what is told', () => {
 
       await sandbox.clock.advance(100);
       const note = jsonOf((await receiver.received(1))[0]!);
-      if (webhookFormat === 'legacy') {
-        const { entities } = note.eventNotifications[0].dataChangeEvent;
-        expect(entities.filter(({ name }: Json) => name === 'Customer')).toMatchObject([
-          { id: stays, operation: 'Merge', deletedId: gone },
-        ]);
-      } else {
-        const ofCustomers = note.filter(({ type }: Json) => type.startsWith('qbo.customer'));
-        expect(ofCustomers).toMatchObject([
-          { type: 'qbo.customer.merged.v1', intuitentityid: stays, data: { deletedid: gone } },
-        ]);
-      }
+      const [event] = eventsIn(note, webhookFormat).filter((one) => /customer/i.test(one.type ?? one.name));
+      expect(event).toMatchObject(
+        webhookFormat === 'legacy'
+          ? { name: 'Customer', id: stays, operation: 'Merge', deletedId: gone }
+          : { type: 'qbo.customer.merged.v1', intuitentityid: stays, data: { deletedid: gone } },
+      );
       const again = await sandbox.admin('POST', 'quickbooks/merges', merge);
       expect([again.status, again.at('error')]).toEqual([400, expect.stringMatching(/^merge: /)]);
     },

@@ -57,6 +57,7 @@ const ops = [
   'oauth/dataKeyRotation.ts',
   'oauth/sealedValues.ts',
 ];
+const subscriptions = ['subscriptions/subscriptions.ts'];
 const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
 
 const upToDb = [...bottom, ...calls, ...events, ...db];
@@ -73,7 +74,11 @@ const layers = [
     [...from('./', upToWebhooks), ...resolvers],
     ['../**', './*/**', './main.ts', './metrics.ts'],
   ),
-  layer('src/server.ts', [...from('./', upToWebhooks), ...resolvers], ['../**', './*/**', './main.ts']),
+  layer(
+    'src/server.ts',
+    [...from('./', [...upToWebhooks, ...subscriptions]), ...resolvers],
+    ['../**', './*/**', './main.ts'],
+  ),
   layer(
     'src/metrics.ts',
     from('./', [...bottom, 'calls/caller.ts', ...events, 'oauth/tokens.ts', 'webhooks/receive.ts']),
@@ -93,6 +98,10 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
+  layer('src/subscriptions/**', [
+    ...from('../', [...upToWebhooks, 'identity.ts']),
+    ...from('../', [...resolvers, '../resolvers/subscription.ts']),
+  ]),
   layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops, 'webhooks/deliveries.ts'])),
   layer('src/sandbox/**', from('../', bottom)),
   layer('src/sandbox/*/**', from('../../', bottom), ['../../**']),

@@ -32,12 +32,24 @@ export interface Core {
   recordMaxAgeSeconds: number;
 }
 
+/** What a transport tells a subscription that it starts. */
+export interface Following {
+  /** Ends it. */
+  signal: AbortSignal;
+  /** The last event that the subscriber has seen; it outweighs the argument `after`. */
+  resumeAfter: string | undefined;
+  /** The subscriber takes too long: it should be told to come back with this cursor. The subscription ends. */
+  onTooSlow(cursor: string): void;
+}
+
 /** One request, or one event of a subscription. */
 export interface Context {
   core: Core;
   identity: Identity | undefined;
   /** Fresh for each request, and again after each mutation, so that nothing read before a change is served after. */
   loaders: Loaders;
+  /** Only while a subscription is started. */
+  following?: Following;
 }
 
 export type Scope = 'integrations:write' | 'integrations:admin';

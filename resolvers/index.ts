@@ -8,7 +8,8 @@ import { ExternalRecord } from './externalRecord.ts';
 import { Integration, integrationQueries } from './integration.ts';
 import { Mutation } from './mutations.ts';
 import { DateTime, JSONScalar } from './scalars.ts';
-import { Subscription, SyncEvent } from './syncEvent.ts';
+import { Subscription } from './subscription.ts';
+import { SyncEvent } from './syncEvent.ts';
 import { SyncStatus } from './syncStatus.ts';
 import type { Resolvers } from './types.generated.ts';
 

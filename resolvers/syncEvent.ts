@@ -1,5 +1,4 @@
-import { GraphQLError } from 'graphql';
-import type { SubscriptionResolvers, SyncEventResolvers } from './types.generated.ts';
+import type { SyncEventResolvers } from './types.generated.ts';
 
 export const SyncEvent: SyncEventResolvers = {
   connection: async ({ connectionId }, _, { loaders }) => (await loaders.connection.load(connectionId))!,
@@ -12,18 +11,4 @@ export const SyncEvent: SyncEventResolvers = {
   },
   record: ({ connectionId, resource, externalId }) =>
     resource === null || externalId === null ? null : { connectionId, resource, externalId },
-};
-
-const refuse = (): never => {
-  throw new GraphQLError(
-    'Subscriptions are not served by this version: poll `connection` or `Connection.events`.',
-    {
-      extensions: { code: 'SUBSCRIPTIONS_NOT_SUPPORTED' },
-    },
-  );
-};
-
-export const Subscription: SubscriptionResolvers = {
-  connectionChanged: { subscribe: refuse, resolve: refuse },
-  syncEvents: { subscribe: refuse, resolve: refuse },
 };

@@ -635,8 +635,9 @@ export type SetWebhookSecretPayload = {
 export type Subscription = {
   __typename?: 'Subscription';
   /**
-   * The present state of the viewer's connections at once, and then each connection whenever it changes. Like every
-   * subscription, over WebSocket (graphql-transport-ws) at `/graphql` or server-sent events at `/graphql/stream`.
+   * The present state of the viewer's live connections at once, and then each connection whenever it changes. Like every
+   * subscription, over WebSocket (graphql-transport-ws) at `/graphql`, server-sent events at `/graphql/stream`, or Apollo
+   * Router's callbacks. It ends when the viewer's token expires.
    */
   connectionChanged: Connection;
   /**

@@ -18,6 +18,13 @@ export interface Config {
   /** When not empty, GraphQL requests must carry one of them. */
   routerSecrets: string[];
   returnToOrigins: string[];
+  subscriptions: {
+    /** Where Apollo Router may have subscriptions posted; undefined: not set. */
+    callbackOrigins: string[] | undefined;
+    /** WebSockets, streams and callback subscriptions together. */
+    perAccount: number;
+    total: number;
+  };
   sandbox: { enabled: boolean; port: number };
   integrations: Map<string, IntegrationConfig>;
   recordMaxAgeSeconds: number;
@@ -56,6 +63,10 @@ const httpUrl = z
   .string()
   .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'must be an http(s) URL')
   .transform((text) => text.replace(/\/+$/, ''));
+const origin = httpUrl.refine(
+  (url) => new URL(url).origin === url,
+  'must be origins, e.g. https://app.example.com',
+);
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -83,13 +94,10 @@ const settings = z.object({
   AUTH_AUDIENCE: z.string().optional(),
   AUTH_ACCOUNT_CLAIM: z.string().min(1).default('account_id'),
   ROUTER_SECRET: list.refine((secrets) => secrets.length > 0, 'is set but holds no secret').default([]),
-  RETURN_TO_ORIGINS: list
-    .pipe(
-      z.array(
-        httpUrl.refine((url) => new URL(url).origin === url, 'must be origins, e.g. https://app.example.com'),
-      ),
-    )
-    .optional(),
+  RETURN_TO_ORIGINS: list.pipe(z.array(origin)).optional(),
+  SUBSCRIPTION_CALLBACK_ORIGINS: list.pipe(z.array(origin)).optional(),
+  SUBSCRIPTIONS_PER_ACCOUNT: wholeNumber(1, 1_000_000, 'subscribers').default(1_000),
+  SUBSCRIPTIONS_TOTAL: wholeNumber(1, 1_000_000, 'subscribers').default(20_000),
   SANDBOX: z.enum(['true', 'false'], 'must be true or false').optional(),
   SANDBOX_PORT: wholeNumber(0, 65535, '(a TCP port)').optional(),
   POLL_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(300),
@@ -182,6 +190,11 @@ export function readConfig(
     },
     routerSecrets: s.ROUTER_SECRET,
     returnToOrigins: s.RETURN_TO_ORIGINS ?? [new URL(publicUrl).origin],
+    subscriptions: {
+      callbackOrigins: s.SUBSCRIPTION_CALLBACK_ORIGINS,
+      perAccount: s.SUBSCRIPTIONS_PER_ACCOUNT,
+      total: s.SUBSCRIPTIONS_TOTAL,
+    },
     sandbox: {
       enabled: s.SANDBOX === undefined ? !production && !anyCredentials : s.SANDBOX === 'true',
       port: s.SANDBOX_PORT ?? (s.PORT === 0 || s.PORT === 65_535 ? 0 : s.PORT + 1),

@@ -1,7 +1,7 @@
 import { timingSafeEqual, createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
-import type { Clock } from './clock.ts';
+import type { Cancel, Clock } from './clock.ts';
 import type { IdentityConfig } from './config.ts';
 
 /** Who asks, verified once per request. Every query is scoped by `accountId`. */
@@ -10,6 +10,18 @@ export interface Identity {
   /** The token's `sub`; null where the request names no person. */
   userId: string | null;
   scopes: ReadonlySet<string>;
+  /** From when on the token is refused, clock tolerance included; null where it does not expire. */
+  expiresAt: Date | null;
+}
+
+/** The token was good, and is no more: what goes on for longer than a request asks again and again. */
+export function hasExpired({ expiresAt }: Identity, clock: Clock): boolean {
+  return expiresAt !== null && clock.now() >= expiresAt.getTime();
+}
+
+/** Runs `work` once it has expired, unless cancelled before. */
+export function whenExpired({ expiresAt }: Identity, clock: Clock, work: () => void): Cancel {
+  return expiresAt === null ? () => {} : clock.timer(Math.max(0, expiresAt.getTime() - clock.now()), work);
 }
 
 /** Credentials were sent and do not hold. The message never repeats them. */
@@ -72,6 +84,7 @@ function identityOf(payload: JWTPayload, accountClaim: string): Identity {
     accountId: account,
     userId: typeof payload.sub === 'string' && isId(payload.sub) ? payload.sub : null,
     scopes: new Set(scope.split(' ').filter(Boolean)),
+    expiresAt: payload.exp === undefined ? null : new Date((payload.exp + clockToleranceSeconds) * 1_000),
   };
 }
 
@@ -91,6 +104,7 @@ async function developmentIdentity({
     accountId: accountHeader,
     userId: userHeader !== undefined && isId(userHeader) ? userHeader : null,
     scopes: allScopes,
+    expiresAt: null,
   };
 }
 
@@ -99,7 +113,7 @@ function isId(text: string): boolean {
   return text.trim() !== '' && text.length <= longestId && !text.includes('\0') && text.isWellFormed();
 }
 
-function isLoopback(address: string | undefined): boolean {
+export function isLoopback(address: string | undefined): boolean {
   if (address === undefined || isIP(address) === 0) return false;
   return address === '::1' || /^(::ffff:)?127\./.test(address);
 }

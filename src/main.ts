@@ -89,6 +89,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   const metrics = createMetrics({
     integrations: catalog.list().map(({ provider }) => provider.id),
     queueDepth: () => caller.queueDepth(),
+    subscribers: () => core.feed.readers(),
     breakerState: (integration) => caller.breakerState(integration),
   });
   const caller = createCaller({
@@ -147,6 +148,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     routerSecrets: config.routerSecrets,
     production: config.production,
     firstQuery,
+    subscriptions: config.subscriptions,
     isReady: async () => !draining && (await isReady(database)),
     metrics,
     clock,

@@ -31,6 +31,8 @@ export interface MetricsSources {
   integrations: readonly string[];
   /** Those who wait for a turn; several entries of one integration and priority add up. */
   queueDepth(): Iterable<{ integration: string; priority: string; waiting: number }>;
+  /** Subscriptions that run now. */
+  subscribers(): number;
   /** The worst of the integration's hosts. */
   breakerState(integration: string): BreakerState;
 }
@@ -146,6 +148,14 @@ export function createMetrics(sources: MetricsSources): Metrics {
       for (const { integration, priority, waiting } of sources.queueDepth())
         if (children.has(integration) && priorities.some((known) => known === priority))
           this.inc({ integration, priority }, waiting);
+    },
+  });
+  new Gauge({
+    name: 'integrations_subscribers',
+    help: 'Subscriptions that run in this process now, over all transports.',
+    registers,
+    collect() {
+      this.set(sources.subscribers());
     },
   });
   new Gauge({

@@ -16,6 +16,12 @@ import type { Clock } from './clock.ts';
 import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import {
+  createSubscriptions,
+  shouldUpgrade,
+  type Subscriptions,
+  type SubscriptionSettings,
+} from './subscriptions/subscriptions.ts';
 import type { Receiver } from './webhooks/receive.ts';
 
 const bodyLimitBytes = 1024 * 1024;
@@ -31,6 +37,7 @@ export interface ServerOptions {
   firstQuery: string;
   isReady(): Promise<boolean>;
   metrics: Pick<Metrics, 'text'>;
+  subscriptions: SubscriptionSettings;
   clock: Clock;
   log: Log;
 }
@@ -45,7 +52,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     bodyLimit: bodyLimitBytes,
     requestTimeout: 8_000,
     keepAliveTimeout: 65_000,
-    http: { headersTimeout: 3_000, connectionsCheckingInterval: 500 },
+    http: { headersTimeout: 3_000, connectionsCheckingInterval: 500, shouldUpgradeCallback: shouldUpgrade },
     forceCloseConnections: 'idle',
     // A HEAD would run its GET, and the callback uses its state up.
     exposeHeadRoutes: false,
@@ -84,7 +91,12 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   callbackRoute(app, options);
   webhookRoutes(app, options);
-  await graphqlRoutes(app, options);
+  const formatError = createFormatError(log, options.clock);
+  const subscriptions = createSubscriptions({ ...options, formatError, settings: options.subscriptions });
+  app.addHook('preClose', () => subscriptions.close());
+  subscriptions.attach(app.server);
+  streamRoute(app, options, subscriptions);
+  await graphqlRoutes(app, options, formatError, subscriptions);
   return app;
 }
 
@@ -138,8 +150,55 @@ function webhookRoutes(app: FastifyInstance, { receiver }: ServerOptions): void 
   app.post('/webhooks/:integrationId/:connectionId', handler);
 }
 
-async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Promise<void> {
-  const { core, production, resolveIdentity, routerSecrets, log, clock } = options;
+/** Who asks; undefined when nobody in particular, or when the request was answered because it may not be believed. */
+async function identify(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { resolveIdentity, routerSecrets, log }: ServerOptions,
+): Promise<Identity | undefined> {
+  if (!hasRouterProof(header(request, 'x-router-secret'), routerSecrets))
+    return void refuse(reply, 'Only the router may ask here.');
+  try {
+    return await resolveIdentity({
+      authorization: header(request, 'authorization'),
+      accountHeader: header(request, 'x-account-id'),
+      userHeader: header(request, 'x-user-id'),
+      remoteAddress: request.ip,
+    });
+  } catch (error) {
+    if (error instanceof UnauthenticatedError) return void refuse(reply, error.message);
+    log.error({ err: error }, 'an identity could not be verified');
+    const message = 'The identity cannot be verified at present.';
+    return void graphqlError(reply, 500, 'INTERNAL_SERVER_ERROR', message);
+  }
+}
+
+function streamRoute(app: FastifyInstance, options: ServerOptions, subscriptions: Subscriptions): void {
+  app.route({
+    method: ['GET', 'POST'],
+    url: '/graphql/stream',
+    async handler(request, reply) {
+      const identity = await identify(request, reply, options);
+      if (reply.sent) return reply;
+      if (!identity) return refuse(reply, 'This needs an identity: send Authorization: Bearer <token>.');
+      const mayOnlyRead = request.method === 'GET';
+      const body = mayOnlyRead ? queryOf(request, reply) : jsonBody(request, reply);
+      if (reply.sent) return reply;
+      const lastEventId = header(request, 'last-event-id');
+      const asked = { request: body, identity, lastEventId, mayOnlyRead };
+      const refused = subscriptions.stream(reply.raw, asked);
+      return refused ? reply.code(refused.status).send({ errors: refused.errors }) : reply.hijack();
+    },
+  });
+}
+
+async function graphqlRoutes(
+  app: FastifyInstance,
+  options: ServerOptions,
+  formatError: ReturnType<typeof createFormatError>,
+  subscriptions: Subscriptions,
+): Promise<void> {
+  const { core, production, log } = options;
   const apollo = new ApolloServer<Context>({
     schema: options.schema,
     introspection: !production,
@@ -147,7 +206,7 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: production,
     stopOnTerminationSignals: false,
-    formatError: createFormatError(log, clock),
+    formatError,
     logger: apolloLog(log),
     // The cache-control plugin halves the throughput of lists; the others would report to a vendor.
     plugins: [
@@ -162,9 +221,6 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
   app.addHook('onClose', () => apollo.stop());
   let graphiql: Promise<string> | undefined;
 
-  app.all('/graphql/stream', (_request, reply) =>
-    graphqlError(reply, 501, 'SUBSCRIPTIONS_NOT_SUPPORTED', 'Subscriptions are not served by this version.'),
-  );
   app.route({
     method: ['GET', 'POST'],
     url: '/graphql',
@@ -173,28 +229,17 @@ async function graphqlRoutes(app: FastifyInstance, options: ServerOptions): Prom
         return reply
           .type('text/html; charset=utf-8')
           .send(await (graphiql ??= renderPage(options.firstQuery)));
-      if (!hasRouterProof(header(request, 'x-router-secret'), routerSecrets))
-        return refuse(reply, 'Only the router may ask here.');
-      let identity: Identity | undefined;
-      try {
-        identity = await resolveIdentity({
-          authorization: header(request, 'authorization'),
-          accountHeader: header(request, 'x-account-id'),
-          userHeader: header(request, 'x-user-id'),
-          remoteAddress: request.ip,
-        });
-      } catch (error) {
-        if (error instanceof UnauthenticatedError) return refuse(reply, error.message);
-        log.error({ err: error }, 'an identity could not be verified');
-        return graphqlError(
-          reply,
-          500,
-          'INTERNAL_SERVER_ERROR',
-          'The identity cannot be verified at present.',
-        );
-      }
+      const identity = await identify(request, reply, options);
+      if (reply.sent) return reply;
       const body = request.method === 'POST' ? jsonBody(request, reply) : undefined;
       if (reply.sent) return reply;
+      const callback = await subscriptions.callback(header(request, 'accept'), body, identity);
+      if (callback) {
+        if (callback.start) reply.raw.once('close', callback.start);
+        // The router has hung up meanwhile: it will say so where it is posted to.
+        if (reply.raw.destroyed) callback.start?.();
+        return reply.code(callback.status).headers(callback.headers).send(callback.body);
+      }
       const response = await apollo.executeHTTPGraphQLRequest({
         httpGraphQLRequest: toApollo(request, body),
         context: () => Promise.resolve(createContext(core, identity)),
@@ -215,7 +260,22 @@ async function renderPage(defaultQuery: string): Promise<string> {
     endpoint: '/graphql',
     defaultQuery,
     headers: '{ "x-account-id": "demo" }',
+    // Which sends the headers above, as a WebSocket of a browser cannot.
+    ...{ subscriptionsProtocol: 'GRAPHQL_SSE', subscriptionsEndpoint: '/graphql/stream' },
   });
+}
+
+/** What a GET carries in its address, `variables` and `extensions` as JSON; undefined when they are none. */
+function queryOf(request: FastifyRequest, reply: FastifyReply): unknown {
+  const { query, operationName, variables, extensions } = request.query as Record<string, string | undefined>;
+  const parsed = (text: string | undefined) =>
+    text === undefined ? undefined : (JSON.parse(text) as unknown);
+  try {
+    return { query, operationName, variables: parsed(variables), extensions: parsed(extensions) };
+  } catch {
+    graphqlError(reply, 400, 'BAD_REQUEST', '`variables` and `extensions` must be JSON.');
+    return undefined;
+  }
 }
 
 /** The parsed body; undefined when the request was answered because it is not JSON. */

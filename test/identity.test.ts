@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../src/clock.ts';
-import { createResolveIdentity, hasRouterProof, UnauthenticatedError } from '../src/identity.ts';
+import { createResolveIdentity, hasExpired, hasRouterProof, UnauthenticatedError } from '../src/identity.ts';
 
 const secret = 'a secret of at least thirty-two bytes, for HS256';
 const base = { accountClaim: 'account_id', issuer: 'https://id.example.com', audience: 'integrations' };
@@ -33,7 +33,17 @@ describe('an identity by secret', () => {
       accountId: 'acme',
       userId: 'user-1',
       scopes: new Set(['integrations:read', 'integrations:write']),
+      expiresAt: expect.any(Date),
     });
+  });
+
+  it('expires when its token would be refused', async () => {
+    const identity = (await ask(await token(claims, -57)))!;
+    const leftMs = identity.expiresAt!.getTime() - Date.now();
+    expect(leftMs).toBeGreaterThan(1_000);
+    expect(leftMs).toBeLessThanOrEqual(3_000);
+    expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() - 1 })).toBe(false);
+    expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() })).toBe(true);
   });
 
   it('is absent without a token, whatever the account header says', async () => {

@@ -29,13 +29,20 @@ describe('the metrics', () => {
     sources = {
       integrations: ['quickbooks', 'slack'],
       queueDepth: () => [],
+      subscribers: () => 0,
       breakerState: () => 'closed',
     };
     metrics = createMetrics({
       integrations: sources.integrations,
       queueDepth: () => sources.queueDepth(),
+      subscribers: () => sources.subscribers(),
       breakerState: (integration) => sources.breakerState(integration),
     });
+  });
+
+  it('show how many subscriptions run', async () => {
+    sources.subscribers = () => 7;
+    expect(await sample('integrations_subscribers')).toBe(7);
   });
 
   it('count each request by how it ended', async () => {

@@ -113,6 +113,8 @@ export function createEventFeed(deps: {
       for (const id of ids) dirty.delete(id);
       const due = ids.map((id) => tails.get(id)).filter((tail) => tail !== undefined);
       if (due.length === 0) continue;
+      // One that is being opened does not know yet where it begins: read before that, its events would be misplaced.
+      await Promise.allSettled(due.map(({ opened }) => opened));
       let found: Awaited<ReturnType<typeof readAfter>>;
       try {
         found = await readAfter(due);

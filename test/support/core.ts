@@ -73,7 +73,10 @@ export const webhookSecret = 'the-verifier-token';
 export const otherWebhookSecret = 'the-verifier-token-to-come';
 export const returnTo = 'https://app.example.com/settings';
 const scopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
-export const identityOf = (accountId: string): Identity => ({ accountId, userId: 'user-1', scopes });
+export const identityOf = (accountId: string): Identity => ({
+  ...{ accountId, userId: 'user-1', scopes },
+  expiresAt: null,
+});
 
 const plenty = [{ name: 'second', limit: 1_000, windowMs: 1_000 }];
 

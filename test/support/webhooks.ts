@@ -40,6 +40,7 @@ export async function openReceiver(product: TestCore): Promise<TestReceiver> {
     routerSecrets: [],
     production: false,
     firstQuery: '',
+    subscriptions: { callbackOrigins: undefined, perAccount: 1_000, total: 20_000 },
     isReady: () => Promise.resolve(true),
     metrics: { text: () => Promise.resolve({ contentType: 'text/plain', body: '' }) },
     clock: product.clock,

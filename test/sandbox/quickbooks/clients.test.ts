@@ -35,14 +35,14 @@ describe('the emulated QuickBooks', () => {
 
   it('serves intuit-oauth: exchange, refresh, user, a call, revocation', async () => {
     const own = await connected();
-    const first = { ...own.getToken() };
-    expect(first.realmId).toBe(mainRealmId);
-    expect(first.access_token).toMatch(/\w{20}/);
+    const { access_token: first, realmId } = own.getToken();
+    expect(realmId).toBe(mainRealmId);
+    expect(first).toMatch(/\w{20}/);
     expect((await own.getUserInfo()).json).toMatchObject({ email: expect.stringContaining('@') });
 
     const refreshed = (await own.refresh()).json as { access_token: string; token_type: string };
     expect(refreshed.token_type).toBe('bearer');
-    expect(refreshed.access_token).not.toBe(first.access_token);
+    expect(refreshed.access_token).not.toBe(first);
 
     const url = `${sandbox.quickbooks.apiUrl}/v3/company/${mainRealmId}/companyinfo/${mainRealmId}`;
     const call = async () =>
@@ -50,7 +50,7 @@ describe('the emulated QuickBooks', () => {
     expect((await call()).CompanyInfo.CompanyName).toMatch(/\w/);
 
     expect((await own.revoke()).status()).toBe(200);
-    await expect(call()).rejects.toThrow(/401|Unauthorized|token/i);
+    await expect(call()).rejects.toThrow('HTTP Error');
   });
 
   it('serves node-quickbooks: reads, writes, queries, a batch and changes', async () => {

@@ -1,0 +1,226 @@
+import {
+  createSourceEventStream,
+  execute,
+  getOperationAST,
+  getVariableValues,
+  GraphQLError,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import { createContext, type Context, type Core } from '../../resolvers/context.ts';
+import type { createFormatError } from '../../resolvers/formatError.ts';
+import type { Published } from '../../resolvers/subscription.ts';
+import { encodeCursor } from '../db/pages.ts';
+import { sequenceOf } from '../events/events.ts';
+import { hasExpired, type Identity } from '../identity.ts';
+import { coded, createDocuments } from './documents.ts';
+import { createGroups, startVariables } from './sharing.ts';
+
+/** A request that may be executed: parsed, valid, with variables that fit. */
+export interface Prepared {
+  document: DocumentNode;
+  operation: OperationDefinitionNode;
+  operationName: string | undefined;
+  variables: Record<string, unknown>;
+  /** Equal for subscribers of one account and scopes that are answered alike. */
+  sharedAs: unknown[];
+}
+
+/** Ready to be sent. Subscribers share it: it must not be changed. */
+export interface Answer {
+  data?: unknown;
+  errors?: GraphQLFormattedError[];
+}
+
+export interface Subscriber {
+  identity: Identity;
+  /** The last event that it has seen; it outweighs the operation's own `after`. */
+  resumeAfter?: string | undefined;
+  /** The stream ends; the subscriber should be told to come back with this cursor. */
+  onTooSlow(cursor: string): void;
+  /** The stream ends: nothing may be delivered any more. May be called several times. */
+  onExpired(): void;
+}
+
+/** A subscription's answers, one at a time as they are asked for: nothing is kept for a subscriber that does not. */
+export interface Answers extends AsyncIterableIterator<Answer, undefined> {
+  return(): Promise<IteratorReturnResult<undefined>>;
+  /** To be called once the last answer is on its way: it counts as seen. */
+  handedOver(): void;
+  /** Of the last answer, where it has one. */
+  cursor(): string | undefined;
+}
+
+/** Every operation that does not come through Apollo Server, whatever the transport. */
+export interface Operations {
+  prepare(request: unknown): Prepared | readonly GraphQLError[];
+  /** A query or a mutation. Never rejects. */
+  execute(prepared: Prepared, identity: Identity): Promise<Answer>;
+  /** Never rejects: `errors` where it does not start. */
+  subscribe(
+    prepared: Prepared,
+    subscriber: Subscriber,
+  ): Promise<Answers | { errors: GraphQLFormattedError[] }>;
+  /** As errors leave over HTTP. */
+  format(errors: readonly GraphQLError[]): GraphQLFormattedError[];
+}
+
+export function createOperations(deps: {
+  schema: GraphQLSchema;
+  core: Core;
+  formatError: ReturnType<typeof createFormatError>;
+  production: boolean;
+}): Operations {
+  const { schema, core, formatError } = deps;
+  const { clock } = core;
+  const documents = createDocuments(schema, deps.production);
+  const join = createGroups<Answer>(clock);
+
+  const format: Operations['format'] = (errors) =>
+    errors.map((error) => {
+      const code = error.extensions.code ?? 'INTERNAL_SERVER_ERROR';
+      return formatError({ ...error.toJSON(), extensions: { ...error.extensions, code } }, error);
+    });
+  const answerOf = ({ data, errors }: ExecutionResult): Answer => ({
+    ...(errors && { errors: format(errors) }),
+    ...(data !== undefined && { data }),
+  });
+  /** Never rejects. */
+  const run = async (
+    { document, operationName, variables }: Prepared,
+    contextValue: Context,
+    rootValue?: Published,
+  ): Promise<Answer> => {
+    try {
+      const args = { schema, document, operationName, rootValue, contextValue, variableValues: variables };
+      return answerOf(await execute(args));
+    } catch (error) {
+      return { errors: format([wrapped(error)]) };
+    }
+  };
+
+  return {
+    prepare(request) {
+      const read = readRequest(request);
+      if (read instanceof GraphQLError) return [read];
+      const { query, operationName, variables } = read;
+      const document = documents(query);
+      if (!('kind' in document)) return document;
+      const operation = getOperationAST(document, operationName);
+      if (!operation)
+        return [refusal('OPERATION_RESOLUTION_FAILURE', 'No operation of that name, or several.')];
+      const fitting = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
+      if (fitting.errors)
+        return fitting.errors.map((error) => coded(error, 'BAD_USER_INPUT', deps.production));
+      const starts = startVariables(document, operation);
+      const others = Object.entries(variables).filter(([name]) => !starts.has(name));
+      return { document, operation, operationName, variables, sharedAs: [query, operationName, others] };
+    },
+
+    execute: (prepared, identity) => run(prepared, createContext(core, identity)),
+
+    async subscribe(prepared, { identity, resumeAfter, onTooSlow, onExpired }) {
+      const stop = new AbortController();
+      /** The event that the subscriber was given last, until it is on its way. */
+      let pending: number | undefined;
+      let cursor: string | undefined;
+      const following: Context['following'] = {
+        signal: stop.signal,
+        resumeAfter,
+        onTooSlow(behind) {
+          stop.abort();
+          onTooSlow(pending === undefined ? behind : encodeCursor(String(pending - 1)));
+        },
+      };
+      const { document, operationName, variables } = prepared;
+      const contextValue = { ...createContext(core, identity), following };
+      const args = { schema, document, operationName, contextValue, variableValues: variables };
+      const source = await Promise.resolve(createSourceEventStream(args)).catch((error: unknown) => ({
+        errors: [wrapped(error)],
+      }));
+      if (!(Symbol.asyncIterator in source)) {
+        stop.abort();
+        return { errors: format(source.errors ?? []) };
+      }
+      const events = (source as AsyncIterable<Published, undefined>)[Symbol.asyncIterator]();
+      const { accountId, scopes } = identity;
+      const group = join(JSON.stringify([...prepared.sharedAs, accountId, [...scopes].toSorted()]));
+      const isSyncEvents = rootField(prepared) === 'syncEvents';
+      const over = { done: true, value: undefined } as const;
+      const end = () => {
+        stop.abort();
+        group.leave();
+        return over;
+      };
+      const mayGoOn = () => {
+        if (stop.signal.aborted) return false;
+        if (!hasExpired(identity, clock)) return true;
+        onExpired();
+        return false;
+      };
+      // No generator: while one waits for its next value, it cannot be returned from.
+      const answers: Answers = {
+        async next() {
+          if (!mayGoOn()) return end();
+          const { done, value } = await events.next();
+          if (done || !mayGoOn()) return end();
+          const make = () => run(prepared, createContext(core, identity), value);
+          let answer: Answer;
+          if (value.kind === 'event') {
+            pending = sequenceOf(value.event.cursor);
+            if (isSyncEvents) ({ cursor } = value.event);
+            answer = await group.answer(pending, make);
+          } else answer = await make();
+          return mayGoOn() ? { done: false, value: answer } : end();
+        },
+        return: () => Promise.resolve(end()),
+        handedOver() {
+          pending = undefined;
+        },
+        cursor: () => cursor,
+        [Symbol.asyncIterator]: () => answers,
+      };
+      return answers;
+    },
+
+    format,
+  };
+}
+
+export function refusal(code: string, message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code } });
+}
+
+function rootField({ operation }: Prepared): string | undefined {
+  const [field] = operation.selectionSet.selections;
+  return field?.kind === 'Field' ? field.name.value : undefined;
+}
+
+function wrapped(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  const originalError = error instanceof Error ? error : new Error(String(error));
+  return new GraphQLError(originalError.message, { originalError, path: [] });
+}
+
+interface Read {
+  query: string;
+  operationName: string | undefined;
+  variables: Record<string, unknown>;
+}
+
+function readRequest(request: unknown): Read | GraphQLError {
+  const { query, operationName, variables } = (request ?? {}) as Record<string, unknown>;
+  if (typeof query !== 'string') return refusal('BAD_REQUEST', '`query` must be a string.');
+  if (operationName != null && typeof operationName !== 'string')
+    return refusal('BAD_REQUEST', '`operationName` must be a string.');
+  if (variables != null && (typeof variables !== 'object' || Array.isArray(variables)))
+    return refusal('BAD_REQUEST', '`variables` must be an object.');
+  return {
+    query,
+    operationName: operationName ?? undefined,
+    variables: (variables ?? {}) as Record<string, unknown>,
+  };
+}

@@ -1,0 +1,252 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql';
+import { handleProtocols, makeServer } from 'graphql-ws';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { Cancel, Clock } from '../clock.ts';
+import {
+  hasRouterProof,
+  UnauthenticatedError,
+  whenExpired,
+  type Identity,
+  type ResolveIdentity,
+} from '../identity.ts';
+import type { Log } from '../log.ts';
+import { isForeignPage, presentedCredentials, presentedHeaders } from './credentials.ts';
+import { refusal, type Answers, type Operations, type Prepared } from './operations.ts';
+import type { Seat, Seats } from './seats.ts';
+import { createTicker } from './ticker.ts';
+
+const mostOperations = 100;
+const mostMessageBytes = 128 * 1024;
+const initWithinMs = 3_000;
+/** Half of a close handshake is waited for so long, and hardly where nobody has said who it is. */
+const closeWithinMs = 5_000;
+const closeStrangersWithinMs = 500;
+/** Unsent bytes above which nothing more is read from a socket. */
+const mostUnsentBytes = 1024 * 1024;
+
+/** https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md, and what we add to it. */
+export const closeCodes = {
+  goingAway: [1001, 'Going away'],
+  internal: [4500, 'Internal server error'],
+  unauthorized: [4401, 'Unauthorized'],
+  expired: [4401, 'Token expired'],
+  forbidden: [4403, 'Forbidden'],
+  tooMany: [4429, 'Too many subscribers'],
+} as const;
+
+type Close = readonly [code: number, reason: string];
+
+export interface WebSocketsOptions {
+  operations: Operations;
+  resolveIdentity: ResolveIdentity;
+  routerSecrets: readonly string[];
+  seats: Seats;
+  pingEveryMs: number;
+  clock: Clock;
+  log: Log;
+}
+
+export interface WebSockets {
+  /** A request to open one, as Node's HTTP server emits it. */
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Says goodbye to all; resolves once they are gone. */
+  close(): Promise<void>;
+}
+
+interface Line {
+  socket: WebSocket;
+  /** Set until it is known who it is. */
+  stranger: { headers: Record<string, unknown>; remoteAddress: string | undefined } | undefined;
+  identity: Identity | undefined;
+  seat: Seat;
+  subscriptions: Record<string, unknown>;
+  hasPonged: boolean;
+  cancelExpiry: Cancel | undefined;
+  end(close: Close): void;
+}
+
+/** One GraphQL operation on its way through graphql-ws. */
+interface Args extends ExecutionArgs {
+  prepared: Prepared;
+  line: Line;
+}
+
+export function createWebSockets(options: WebSocketsOptions): WebSockets {
+  const { operations, seats, clock, log } = options;
+  const lines = new Set<Line>();
+  let closing = false;
+
+  const ticker = createTicker(clock, options.pingEveryMs, () => {
+    for (const line of lines) {
+      if (!line.hasPonged) {
+        line.socket.terminate();
+        continue;
+      }
+      line.hasPonged = false;
+      if (line.socket.readyState === line.socket.OPEN) line.socket.ping();
+    }
+  });
+
+  /** Who it is, or how the socket is to be closed. */
+  const identify = async (line: Line, params: unknown): Promise<Identity | Close> => {
+    const { headers, remoteAddress } = line.stranger!;
+    const presented = presentedCredentials(headers, params, remoteAddress);
+    if (!presented || !hasRouterProof(presented.routerSecret, options.routerSecrets))
+      return closeCodes.forbidden;
+    if (presented.authorization === undefined && isForeignPage(headers.origin)) return closeCodes.forbidden;
+    try {
+      return (await options.resolveIdentity(presented)) ?? closeCodes.unauthorized;
+    } catch (error) {
+      if (error instanceof UnauthenticatedError) return closeCodes.forbidden;
+      log.error({ err: error }, 'an identity could not be verified');
+      return closeCodes.internal;
+    }
+  };
+
+  const protocol = makeServer<Record<string, unknown>, { line: Line }>({
+    connectionInitWaitTimeout: initWithinMs,
+    async onConnect({ extra: { line }, connectionParams, subscriptions }) {
+      const found = await identify(line, connectionParams);
+      const identity = 'accountId' in found ? found : undefined;
+      if (line.socket.readyState !== line.socket.OPEN) return false;
+      if (!identity || !line.seat.assign(identity.accountId)) {
+        line.end('accountId' in found ? closeCodes.tooMany : found);
+        return false;
+      }
+      Object.assign(line, { identity, stranger: undefined, subscriptions });
+      line.cancelExpiry = whenExpired(identity, clock, () => line.end(closeCodes.expired));
+      return true;
+    },
+    onSubscribe({ extra: { line }, subscriptions }, _id, request) {
+      if (Object.keys(subscriptions).length > mostOperations)
+        return [refusal('TOO_MANY_OPERATIONS', `One socket carries ${mostOperations} operations at a time.`)];
+      const prepared = operations.prepare(request);
+      if (!('document' in prepared)) return prepared;
+      const { document, operationName } = prepared;
+      return { document, operationName, prepared, line } as unknown as ExecutionArgs;
+    },
+    execute: (args) => {
+      const { prepared, line } = args as unknown as Args;
+      return operations.execute(prepared, line.identity!) as Promise<unknown> as Promise<ExecutionResult>;
+    },
+    subscribe: (args) => {
+      const { prepared, line } = args as unknown as Args;
+      const subscriber = {
+        identity: line.identity!,
+        onTooSlow: (cursor: string) => line.end([4429, `Too slow: resume after ${cursor}`]),
+        onExpired: () => line.end(closeCodes.expired),
+      };
+      return operations.subscribe(prepared, subscriber) as Promise<unknown> as Promise<ExecutionResult>;
+    },
+    onNext({ subscriptions }, id, _request, _args, result) {
+      (subscriptions[id] as Answers | null)?.handedOver();
+      // Formatted already, and shared.
+      return result as never;
+    },
+    onError: (_socket, _id, _request, errors) =>
+      operations.format(errors.filter((error) => error instanceof GraphQLError)),
+  });
+
+  const server = new WebSocketServer({
+    ...{ noServer: true, clientTracking: false, perMessageDeflate: false, handleProtocols },
+    ...{ maxPayload: mostMessageBytes, closeTimeout: closeWithinMs },
+  });
+
+  const open = (socket: WebSocket, stranger: Line['stranger'], seat: Seat) => {
+    const line: Line = {
+      ...{ socket, stranger, seat, identity: undefined, subscriptions: {}, hasPonged: true },
+      cancelExpiry: undefined,
+      end([code, reason]) {
+        if (socket.readyState !== socket.OPEN) return;
+        socket.close(code, reason);
+        if (line.stranger) clock.timer(closeStrangersWithinMs, () => socket.terminate());
+        for (const running of Object.values(line.subscriptions)) void (running as Answers | null)?.return();
+      },
+    };
+    lines.add(line);
+    let paused = false;
+    const pauseWhileFull = () => {
+      if (paused || socket.bufferedAmount <= mostUnsentBytes) return;
+      paused = true;
+      socket.pause();
+    };
+    const closed = protocol.opened(
+      {
+        protocol: socket.protocol,
+        send: (message) =>
+          new Promise((resolve) => {
+            if (socket.readyState !== socket.OPEN) return resolve();
+            socket.send(message, () => {
+              if (paused && socket.bufferedAmount <= mostUnsentBytes) {
+                paused = false;
+                socket.resume();
+              }
+              resolve();
+            });
+          }),
+        close: (code, reason) => line.end([code ?? 1000, reason ?? '']),
+        onMessage(take) {
+          socket.on('message', (message: Buffer, isBinary) => {
+            pauseWhileFull();
+            take(isBinary ? '' : message.toString()).catch((error: unknown) => {
+              log.error({ err: error }, 'a message could not be worked off');
+              line.end(closeCodes.internal);
+            });
+          });
+        },
+      },
+      { line },
+    );
+    socket.on('ping', pauseWhileFull);
+    socket.on('pong', () => {
+      line.hasPonged = true;
+    });
+    // ws closes it by itself, with the code that fits: too large, no UTF-8, a broken frame.
+    socket.on('error', (error) => log.debug({ err: error }, 'a socket failed'));
+    socket.once('close', (code, reason) => {
+      lines.delete(line);
+      seat.leave();
+      line.cancelExpiry?.();
+      void closed(code, reason.toString());
+    });
+  };
+
+  return {
+    upgrade(request, socket, head) {
+      const refuse = (status: string) => {
+        socket.on('error', () => {});
+        socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      };
+      const [path] = (request.url ?? '').split('?');
+      if (path !== '/graphql') return refuse('404 Not Found');
+      const seat = closing ? undefined : seats.take();
+      if (!seat) return refuse('503 Service Unavailable');
+      const { remoteAddress } = request.socket;
+      const stranger = { headers: presentedHeaders(request.headers), remoteAddress };
+      const leave = () => seat.leave();
+      socket.once('close', leave);
+      server.handleUpgrade(request, socket, head, (ready) => {
+        socket.off('close', leave);
+        open(ready, stranger, seat);
+      });
+    },
+    async close() {
+      closing = true;
+      ticker.stop();
+      const gone = [...lines].map(
+        ({ socket }) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+      );
+      for (const line of lines) line.end(closeCodes.goingAway);
+      const cancel = clock.timer(goneWithinMs, () => {
+        for (const { socket } of lines) socket.terminate();
+      });
+      await Promise.all(gone);
+      cancel();
+    },
+  };
+}
+
+/** When the process goes away, a client that does not answer the goodbye holds the drain up no longer than this. */
+const goneWithinMs = 2_000;

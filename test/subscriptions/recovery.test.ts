@@ -1,0 +1,171 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { databaseKinds, postgresDatabase } from '../support/databases.ts';
+import {
+  everything,
+  idsOf,
+  openEdge,
+  until,
+  type Edge,
+  type Listening,
+  type TestAccount,
+} from './support.ts';
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe.each(databaseKinds)('a subscriber, %s', (_kind, open) => {
+  let edge: Edge;
+  let acme: TestAccount;
+  beforeAll(async () => {
+    edge = await openEdge(open);
+    acme = await edge.account('acme');
+  });
+  afterAll(() => edge?.close());
+
+  it('that is cut off a hundred times misses nothing and is given nothing twice', async () => {
+    const history = await edge.product.query('{ connections { events(first: 100) { nodes { cursor } } } }');
+    const { nodes } = (history.data as any).connections[0].events; // oxlint-disable-line typescript/no-explicit-any -- an answer
+    let cursor = (nodes as { cursor: string }[]).at(-1)!.cursor;
+    let writing = true;
+    const written: string[] = [];
+    const writer = (async () => {
+      while (writing) {
+        written.push(...(await acme.append('SYNC_PROGRESSED', 1 + Math.floor(Math.random() * 3))));
+        await pause(2);
+      }
+    })();
+    const seen: string[] = [];
+    for (let cut = 0; cut <= 100; cut++) {
+      const sockets: WebSocket[] = [];
+      class Noted extends WebSocket {
+        constructor(url: string, protocol: string) {
+          super(url, protocol);
+          sockets.push(this);
+        }
+      }
+      const client = edge.client(acme.authorization, { webSocketImpl: Noted });
+      const received: { id: string; cursor: string }[] = [];
+      let cutNow = false;
+      const over = new Promise<void>((resolve) => {
+        client.subscribe(
+          { query: everything, variables: { after: cursor } },
+          {
+            next({ data }) {
+              // What comes after the cut was never seen.
+              if (!cutNow) received.push(data!.syncEvents as { id: string; cursor: string });
+            },
+            error: () => resolve(),
+            complete: () => resolve(),
+          },
+        );
+      });
+      if (cut < 100) {
+        await pause(Math.random() * 30);
+      } else {
+        writing = false;
+        await writer;
+        await until(() => seen.length + received.length >= written.length);
+      }
+      cutNow = true;
+      sockets[0]!.terminate();
+      await over;
+      seen.push(...received.map(({ id }) => id));
+      cursor = received.at(-1)?.cursor ?? cursor;
+    }
+    expect(seen).toEqual(written);
+    expect(written.length).toBeGreaterThan(100);
+    await expect.poll(() => edge.product.feed.readers()).toBe(0);
+  });
+});
+
+describe('slow subscribers', () => {
+  let edge: Edge;
+  let acme: TestAccount;
+  beforeAll(async () => {
+    edge = await openEdge(postgresDatabase);
+    acme = await edge.account('acme');
+  });
+  afterAll(() => edge?.close());
+
+  /** Answers of some 15 KB: they fill the buffers of the kernel early. */
+  const large = `subscription ($after: String) { syncEvents(after: $after) { id cursor ${Array.from({ length: 300 }, (_, i) => `m${i}: id`).join(' ')} } }`;
+
+  /** Has subscribed, and reads no more. */
+  const openPaused = async () => {
+    const socket = new WebSocket(edge.wsUrl, 'graphql-transport-ws', { perMessageDeflate: false });
+    await once(socket, 'open');
+    const payload = { authorization: acme.authorization };
+    socket.send(JSON.stringify({ type: 'connection_init', payload }));
+    await once(socket, 'message');
+    socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: large } }));
+    socket.pause();
+    const cursors: string[] = [];
+    socket.on('message', (message: Buffer) => {
+      const { type, payload: result } = JSON.parse(message.toString()) as {
+        type: string;
+        payload?: { data: { syncEvents: { cursor: string } } };
+      };
+      if (type === 'next') cursors.push(result!.data.syncEvents.cursor);
+    });
+    return { socket, cursors };
+  };
+
+  it('a hundred of them cost little memory, delay nobody, and are told where to go on', async () => {
+    const slow = await Promise.all(Array.from({ length: 100 }, openPaused));
+    const quick: Listening[] = Array.from({ length: 20 }, () => edge.listen(acme.authorization, everything));
+    await expect.poll(() => edge.product.feed.readers()).toBe(120);
+    const before = process.memoryUsage();
+    const ids: string[] = [];
+    const delays: number[] = [];
+    for (let batch = 0; batch < 20; batch++) {
+      const startedAt = performance.now();
+      ids.push(...(await acme.append('SYNC_PROGRESSED', 50)));
+      await Promise.all(quick.map((listening) => listening.until(ids.length)));
+      delays.push(performance.now() - startedAt);
+    }
+    for (const listening of quick) expect(idsOf(listening.received)).toEqual(ids);
+    const after = process.memoryUsage();
+    // 100 clients x 1,000 events x 15 KB would be 1,500 MB; the kernel's buffers are not ours.
+    expect((after.heapUsed - before.heapUsed + after.external - before.external) / 2 ** 20).toBeLessThan(200);
+    expect(delays.toSorted((a, b) => a - b)[18]!).toBeLessThan(5_000);
+    await expect.poll(() => edge.product.feed.readers(), { timeout: 15_000 }).toBe(20);
+    const [{ socket, cursors }] = slow as [(typeof slow)[0]];
+    const closed = once(socket, 'close') as Promise<[number, Buffer]>;
+    for (const one of slow) one.socket.resume();
+    const [code, reason] = await closed;
+    // Cut off without a close where it did not read on within five seconds.
+    if (code !== 1006) {
+      expect(code).toBe(4429);
+      expect(reason.toString()).toBe(`Too slow: resume after ${cursors.at(-1)}`);
+    }
+    const rest = edge.listen(acme.authorization, everything, { after: cursors.at(-1) });
+    await rest.until(ids.length - cursors.length);
+    expect(idsOf(rest.received)).toEqual(ids.slice(cursors.length));
+    rest.stop();
+    for (const one of slow) one.socket.terminate();
+    for (const listening of quick) listening.stop();
+  }, 60_000);
+
+  it('that read on in time get the close with the cursor', async () => {
+    await expect.poll(() => edge.product.feed.readers()).toBe(0);
+    const { socket, cursors } = await openPaused();
+    await expect.poll(() => edge.product.feed.readers()).toBe(1);
+    const closed = once(socket, 'close') as Promise<[number, Buffer]>;
+    const ids = await acme.append('SYNC_PROGRESSED', 1_200);
+    await expect.poll(() => edge.product.feed.readers(), { timeout: 15_000 }).toBe(0);
+    socket.resume();
+    const [code, reason] = await closed;
+    expect([code, reason.toString()]).toEqual([4429, `Too slow: resume after ${cursors.at(-1)}`]);
+    expect(cursors.length).toBeLessThan(ids.length - 256);
+  }, 30_000);
+
+  it('are said goodbye to with 1001 when the process goes away', async () => {
+    const listening = edge.listen(acme.authorization, everything);
+    await expect.poll(() => edge.product.feed.readers()).toBe(1);
+    const startedAt = Date.now();
+    await edge.stop();
+    expect(Date.now() - startedAt).toBeLessThan(3_000);
+    expect(await listening.ended).toMatchObject({ code: 1001, reason: 'Going away' });
+  });
+});

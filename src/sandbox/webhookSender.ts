@@ -44,27 +44,30 @@ export function openRules<R extends { count: number }>(): Rules<R> {
 }
 
 export interface Holds {
-  /** Resolves once `count` later deliveries have passed, or after a minute; rejects when the sandbox closes. */
-  wait(id: number, count: number): Promise<void>;
+  /**
+   * Resolves once `count` later deliveries to the same receiver have passed, or after a minute; rejects when the
+   * sandbox closes.
+   */
+  wait(id: number, count: number, receiver?: number): Promise<void>;
   /** The delivery had its first attempt. */
-  passed(id: number): void;
+  passed(id: number, receiver?: number): void;
 }
 
 const longestHoldMs = 60_000;
 
 /** Deliveries that later ones overtake. Ids rise in the order in which deliveries began. */
 export function openHolds(clock: Clock, signal: AbortSignal): Holds {
-  let holds: { id: number; left: number; release: () => void }[] = [];
+  let holds: { id: number; receiver: number; left: number; release: () => void }[] = [];
   return {
-    async wait(id, count) {
+    async wait(id, count, receiver = 0) {
       const released = new AbortController();
-      holds.push({ id, left: count, release: () => released.abort() });
+      holds.push({ id, receiver, left: count, release: () => released.abort() });
       await clock
         .sleep(longestHoldMs, AbortSignal.any([signal, released.signal]))
         .catch(() => signal.throwIfAborted());
     },
-    passed(id) {
-      for (const hold of holds) if (hold.id < id) hold.left -= 1;
+    passed(id, receiver = 0) {
+      for (const hold of holds) if (hold.receiver === receiver && hold.id < id) hold.left -= 1;
       for (const { release } of holds.filter(({ left }) => left <= 0)) release();
       holds = holds.filter(({ left }) => left > 0);
     },

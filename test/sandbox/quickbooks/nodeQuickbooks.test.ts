@@ -34,7 +34,7 @@ afterEach(() => sandbox.close());
 const codeOf = async (work: Promise<Json>): Promise<unknown> =>
   work.then(
     () => 'done',
-    (error: { response?: { data: Json } } & Json) => (error.response?.data ?? error).Fault.Error[0].code,
+    (error: Json) => (error.response?.data ?? error).Fault.Error[0].code,
   );
 
 it('finds by criteria: equal, in a list, compared, like, in order, in part', async () => {

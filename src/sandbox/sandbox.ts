@@ -194,7 +194,8 @@ function indexPage(quickbooks: QuickBooksSandbox, summaries: readonly string[]):
     });
     return `<tr><td><b>${escapeMarkup(name)}</b><br><code>${escapeMarkup(realmId)}</code></td><td>${counts.join(', ')}</td></tr>`;
   });
-  const links = ['requests', 'faults', 'settings', 'grants'].map(
+  const own = ['webhook-endpoint', 'deliveries', 'delivery-rules'].map((name) => `quickbooks/${name}`);
+  const links = ['requests', 'faults', 'settings', 'grants', ...own].map(
     (name) => `<li><a href="/_admin/${name}">/_admin/${name}</a></li>`,
   );
   return page(

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
+import { deliveryMisbehaviour, openHolds, openRules, post } from '../webhookSender.ts';
 import { eventBody } from './eventBody.ts';
 import { eventTypes, type EventType, type Happening } from './happenings.ts';
 import type { Portal } from './portal.ts';
@@ -15,21 +16,8 @@ export interface Subscription {
   events: readonly EventType[];
 }
 
-/** Misbehaviour on request, for the next `count` deliveries that match. The first rule that matches applies. */
-export const deliveryRule = z.strictObject({
-  count: z.int().min(1).default(1),
-  eventType: z.enum(eventTypes).optional(),
-  /** Never sent: only polling finds it. */
-  lost: z.boolean().default(false),
-  /** Sent so many times more, after it was acknowledged, with the same bytes. */
-  duplicates: z.int().min(0).max(100).default(0),
-  /** Waits first, on the sandbox's clock. */
-  delayMs: z.int().min(0).default(0),
-  /** Sent only after so many later deliveries to the same subscription had their first attempt, or after a minute. */
-  after: z.int().min(0).default(0),
-  /** Of all attempts of the first cycle; a resent delivery is signed well. */
-  signature: z.enum(['right', 'wrong-secret', 'truncated', 'missing']).default('right'),
-});
+/** Later deliveries overtake within a subscription. A resent delivery is signed well, and copies follow its first cycle. */
+export const deliveryRule = deliveryMisbehaviour.extend({ eventType: z.enum(eventTypes).optional() });
 
 export type DeliveryRule = z.infer<typeof deliveryRule>;
 
@@ -63,15 +51,14 @@ export interface DeliveriesOptions {
 
 /** Minutes before each attempt, since the last one. */
 const waitsMinutes = [0, 0, 5, 10, 15];
-const longestHoldMs = 60_000;
 const longest = 2000;
 
 /** Tells subscribers of what the portal tells, from now on. */
 export function openDeliveries(options: DeliveriesOptions): Deliveries {
   const { clock, portal, settings, signal } = options;
-  let rules: DeliveryRule[] = [];
+  const rules = openRules<DeliveryRule>();
+  const holds = openHolds(clock, signal);
   let deliveries: Delivery[] = [];
-  let holds: { held: Delivery; left: number; release: () => void }[] = [];
 
   const begin = (happening: Happening) => {
     const body = eventBody(portal, happening, settings().zoneOffsetMinutes, portal.nextId());
@@ -81,7 +68,9 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
         ({ customerId, events }) => customerId === happening.customerId && events.includes(happening.type),
       );
     for (const { id: subscriptionId } of interested) {
-      const rule = takeRule(happening.type);
+      const rule =
+        rules.take(({ eventType }) => (eventType ?? happening.type) === happening.type) ??
+        deliveryRule.parse({});
       const delivery: Delivery = {
         id: portal.nextId(),
         subscriptionId,
@@ -98,7 +87,7 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
 
   const deliver = async (delivery: Delivery, rule: DeliveryRule): Promise<void> => {
     if (rule.delayMs > 0) await clock.sleep(rule.delayMs, signal);
-    if (rule.after > 0) await heldBack(delivery, rule.after);
+    if (rule.after > 0) await holds.wait(delivery.id, rule.after, delivery.subscriptionId);
     await cycle(delivery, rule.signature);
     for (let copy = 0; copy < rule.duplicates; copy += 1) await attempt(delivery, rule.signature);
   };
@@ -107,7 +96,7 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
     for (const [index, minutes] of waitsMinutes.entries()) {
       await clock.sleep(minutes * 60_000 * settings().retryScale, signal);
       const status = await attempt(delivery, signature);
-      if (index === 0) letGo(delivery);
+      if (index === 0) holds.passed(delivery.id, delivery.subscriptionId);
       if (status !== null && status >= 200 && status < 300) {
         delivery.state = 'delivered';
         return;
@@ -121,59 +110,16 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
   ): Promise<number | null> => {
     const subscription = portal.subscriptions.get(String(delivery.subscriptionId));
     if (!subscription) return null;
-    const at = new Date(clock.now()).toISOString();
-    const status = await send(subscription, delivery, signature);
+    const signed = signatureOf(delivery.body, subscription.secret, settings(), signature);
+    const headers = {
+      'content-type': 'application/json; charset=utf-8',
+      'mcp-event': delivery.eventType,
+      ...(signed !== undefined && { 'mcp-signature': signed }),
+    };
+    const timeoutMs = settings().deliveryTimeoutMs;
+    const { at, status } = await post(subscription.url, headers, delivery.body, { clock, signal, timeoutMs });
     delivery.attempts.push({ at, status });
     return status;
-  };
-  const send = async (
-    subscription: Subscription,
-    { eventType, body }: Delivery,
-    signature: DeliveryRule['signature'],
-  ): Promise<number | null> => {
-    const late = new AbortController();
-    const cancel = clock.timer(settings().deliveryTimeoutMs, () => late.abort());
-    try {
-      const signed = signatureOf(body, subscription.secret, settings(), signature);
-      const answer = await fetch(subscription.url, {
-        method: 'POST',
-        redirect: 'manual',
-        headers: {
-          'content-type': 'application/json; charset=utf-8',
-          'mcp-event': eventType,
-          ...(signed !== undefined && { 'mcp-signature': signed }),
-        },
-        body,
-        signal: AbortSignal.any([signal, late.signal]),
-      });
-      await answer.body?.cancel();
-      return answer.status;
-    } catch {
-      return null;
-    } finally {
-      cancel();
-    }
-  };
-
-  const heldBack = async (held: Delivery, count: number): Promise<void> => {
-    const released = new AbortController();
-    holds.push({ held, left: count, release: () => released.abort() });
-    await clock
-      .sleep(longestHoldMs, AbortSignal.any([signal, released.signal]))
-      .catch(() => signal.throwIfAborted());
-  };
-  const letGo = ({ id, subscriptionId }: Delivery) => {
-    const earlier = holds.filter(({ held }) => held.subscriptionId === subscriptionId && held.id < id);
-    for (const hold of earlier) hold.left -= 1;
-    for (const { release } of holds.filter(({ left }) => left <= 0)) release();
-    holds = holds.filter(({ left }) => left > 0);
-  };
-  const takeRule = (type: EventType): DeliveryRule => {
-    const rule = rules.find(({ eventType }) => (eventType ?? type) === type);
-    if (!rule) return deliveryRule.parse({});
-    rule.count -= 1;
-    rules = rules.filter(({ count }) => count > 0);
-    return rule;
   };
   const inBackground = (work: Promise<void>) =>
     void work.catch((error: unknown) => {
@@ -188,11 +134,9 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
       if (found) inBackground(cycle(found, 'right'));
       return found !== undefined;
     },
-    addRule: (rule) => void rules.push({ ...rule }),
-    rules: () => rules,
-    clearRules: () => {
-      rules = [];
-    },
+    addRule: rules.add,
+    rules: rules.list,
+    clearRules: rules.clear,
   };
 }
 

@@ -111,9 +111,20 @@ export function apiRoutes(app: FastifyInstance, options: ApiOptions): void {
     const { entity = '' } = request.params as Record<string, string>;
     const kind = kindOf(entity);
     if (!kind) throw faults.unsupported(entity);
-    const operation = queryOf(request).get('operation') ?? undefined;
-    const work = () => write(company(request), kind, bodyFields(request), operation);
+    const query = queryOf(request);
+    // Payments are voided by an update that says so.
+    const include = (query.get('include') ?? '').toLowerCase().split(',');
+    const operation = include.includes('void') ? 'void' : (query.get('operation') ?? undefined);
+    const options = { allowsDuplicateNumber: include.includes('allowduplicatedocnum') };
+    const work = () => write(company(request), kind, bodyFields(request), operation, options);
     return answer(request, reply, once(request, 50, work));
+  });
+  app.post('/:entity/:id/send', (request, reply) => {
+    const { entity = '', id = '' } = request.params as Record<string, string>;
+    const kind = kindOf(entity);
+    if (!kind) throw faults.unsupported(`send ${entity}`);
+    const sendTo = queryOf(request).get('sendTo') ?? undefined;
+    return answer(request, reply, { [kind.name]: company(request).email(kind, id, sendTo) });
   });
 }
 

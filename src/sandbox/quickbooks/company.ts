@@ -1,15 +1,7 @@
+import { freePayments, settle, type Books } from './balances.ts';
 import { kindNames, kindOf, type EntityKind, type QboRecord } from './entities.ts';
 import { faults } from './errors.ts';
-import {
-  amountOf,
-  cents,
-  completeFields,
-  linesOf,
-  linkedInvoices,
-  refOf,
-  textOf,
-  type Fields,
-} from './fields.ts';
+import { amountOf, completeFields, linesOf, refOf, textOf, type Fields } from './fields.ts';
 import { metaDataTime } from './time.ts';
 
 /** A record and what it has been through. A deleted one stays, for `cdc`. */
@@ -18,6 +10,23 @@ export interface Stored {
   record: QboRecord;
   updatedAt: number;
   deleted: boolean;
+}
+
+/** As webhooks name it. */
+export type Operation = 'Create' | 'Update' | 'Delete' | 'Void' | 'Merge' | 'Emailed';
+
+export interface Change {
+  stored: Stored;
+  operation: Operation;
+  /** Of a merge: the record that is no more. */
+  deletedId?: string;
+  /** False where webhooks are silent: the record that a merge removes is part of what they tell of the other. */
+  isTold?: boolean;
+}
+
+export interface WriteOptions {
+  /** Otherwise refused, where the company numbers its documents itself. */
+  allowsDuplicateNumber?: boolean;
 }
 
 export interface CompanyOptions {
@@ -33,7 +42,7 @@ export class Company {
   readonly #options: CompanyOptions;
   readonly #stored = new Map<string, Stored>();
   #lastId = 0;
-  #changed: (stored: Stored) => void = () => undefined;
+  #changed: (change: Change) => void = () => undefined;
 
   constructor(options: CompanyOptions) {
     this.realmId = options.realmId;
@@ -45,7 +54,7 @@ export class Company {
   }
 
   /** From now on `changed` is told of every record written. */
-  watch(changed: (stored: Stored) => void): void {
+  watch(changed: (change: Change) => void): void {
     this.#changed = changed;
   }
 
@@ -76,11 +85,11 @@ export class Company {
       .sort((a, b) => a.updatedAt - b.updatedAt);
   }
 
-  create(kind: EntityKind, sent: Fields, atMs = this.now): QboRecord {
+  create(kind: EntityKind, sent: Fields, options: WriteOptions = {}, atMs = this.now): QboRecord {
     if (kind.list === 'company') throw faults.unsupported(`create ${kind.name}`);
     const given = Object.fromEntries(Object.entries(sent).filter(([name]) => !kind.derived.includes(name)));
     const completed = completeFields(kind, given, this.#surroundings(atMs));
-    this.#refuseDuplicates(kind, completed, sent);
+    this.#refuseDuplicates(kind, completed, sent, options);
     this.#refuseClosedPeriod(kind, completed);
     this.#lastId += 1;
     return this.#put(
@@ -88,11 +97,12 @@ export class Company {
       { ...completed, Id: String(this.#lastId), SyncToken: '0' },
       atMs,
       metaDataTime(atMs),
+      'Create',
     );
   }
 
   /** Full: what is not sent is cleared. Sparse: what is not sent stays. */
-  update(kind: EntityKind, sent: Fields): QboRecord {
+  update(kind: EntityKind, sent: Fields, options: WriteOptions = {}): QboRecord {
     const before = this.#current(kind, sent);
     const sparse = sent['sparse'] === true || sent['sparse'] === 'true';
     const kept = Object.fromEntries(
@@ -100,13 +110,14 @@ export class Company {
     );
     const merged: Fields = sparse ? { ...before, ...sent, ...kept } : { ...sent, ...kept };
     const completed = completeFields(kind, merged, this.#surroundings(this.now));
-    this.#refuseDuplicates(kind, completed, sent, before.Id);
+    this.#refuseDuplicates(kind, completed, sent, options, before.Id);
     this.#refuseClosedPeriod(kind, before, completed);
     return this.#put(
       kind,
       { ...completed, Id: before.Id, SyncToken: next(before) },
       this.now,
       before.MetaData.CreateTime,
+      'Update',
     );
   }
 
@@ -115,8 +126,9 @@ export class Company {
     if (kind.list !== 'transactions') throw faults.unsupported('delete');
     const before = this.#current(kind, sent);
     this.#refuseClosedPeriod(kind, before);
-    this.#write(kind, { ...before, SyncToken: next(before) }, this.now, true);
-    this.#settle(this.now);
+    this.#write(kind, { ...before, SyncToken: next(before) }, this.now, 'Delete');
+    if (kind.name === 'Invoice') freePayments(this.#books(this.now), before.Id);
+    settle(this.#books(this.now));
     return { status: 'Deleted', domain: 'QBO', Id: before.Id };
   }
 
@@ -126,14 +138,55 @@ export class Company {
     this.#refuseClosedPeriod(kind, before);
     const lines = linesOf(before).map((line) => ({ ...line, Amount: 0, LinkedTxn: [] }));
     const note = ['Voided', before['PrivateNote']].filter(Boolean).join(' - ');
-    const emptied = { ...before, Line: lines, TotalAmt: 0, Balance: 0, PrivateNote: note };
-    return this.#put(kind, { ...emptied, SyncToken: next(before) }, this.now, before.MetaData.CreateTime);
+    const emptied: QboRecord = { ...before, Line: lines, TotalAmt: 0, Balance: 0, PrivateNote: note };
+    if ('RemainingCredit' in before) emptied['RemainingCredit'] = 0;
+    emptied.SyncToken = next(before);
+    if (kind.name === 'Invoice') freePayments(this.#books(this.now), before.Id);
+    return this.#put(kind, emptied, this.now, before.MetaData.CreateTime, 'Void');
+  }
+
+  /**
+   * What a person does by giving one entry of a name list the name of another; the API refuses it as a duplicate name.
+   * The first is no more, and what named it names the other.
+   */
+  merge(kind: EntityKind, id: string, survivorId: string): QboRecord {
+    if (kind.list !== 'names') throw faults.unsupported('merge');
+    const [gone, survivor] = [this.get(kind, id), this.get(kind, survivorId)];
+    if (gone.Id === survivor.Id) throw faults.badReference('Id', id);
+    const name = textOf(survivor['DisplayName'] ?? survivor['Name']);
+    this.#write(kind, { ...gone, SyncToken: next(gone) }, this.now, 'Delete', { isTold: false });
+    for (const other of kindNames.flatMap((one) => kindOf(one) ?? [])) {
+      const fields = Object.keys(other.references).filter((field) => other.references[field] === kind.name);
+      for (const record of this.list(other.name)) {
+        const named = fields.filter((field) => refOf(record[field])?.value === gone.Id);
+        if (named.length === 0) continue;
+        const refs = Object.fromEntries(named.map((field) => [field, { value: survivor.Id, name }]));
+        this.#books(this.now).update(other.name, { ...record, ...refs });
+      }
+    }
+    const merged = { ...survivor, SyncToken: next(survivor) };
+    this.#write(kind, merged, this.now, 'Merge', { deletedId: gone.Id });
+    settle(this.#books(this.now));
+    return this.get(kind, survivor.Id);
+  }
+
+  /** Marks a document as sent to the customer, at another address than before if one is given. Nothing is mailed. */
+  email(kind: EntityKind, id: string, sendTo?: string): QboRecord {
+    if (!('EmailStatus' in kind.filters)) throw faults.unsupported(`send ${kind.name}`);
+    const before = this.get(kind, id);
+    const BillEmail = sendTo === undefined ? before['BillEmail'] : { Address: sendTo };
+    if (BillEmail === undefined) throw faults.missing('sendTo');
+    const DeliveryInfo = { DeliveryType: 'Email', DeliveryTime: metaDataTime(this.now) };
+    const own = { BillEmail, EmailStatus: 'EmailSent', DeliveryInfo, SyncToken: next(before) };
+    const sent: QboRecord = { ...before, ...own };
+    this.#write(kind, sent, this.now, 'Emailed');
+    return this.get(kind, id);
   }
 
   /** Puts back records as `watch` saw them. */
   restore(kept: readonly Stored[]): void {
     for (const stored of kept) this.#keep(stored);
-    this.#settle(this.now);
+    settle(this.#books(this.now));
   }
 
   #keep(stored: Stored): void {
@@ -154,65 +207,38 @@ export class Company {
     fields: Fields & { Id: string; SyncToken: string },
     atMs: number,
     created: string,
+    operation: Operation,
   ): QboRecord {
     const { domain: _domain, sparse: _sparse, Id, SyncToken, MetaData: _times, ...rest } = fields;
     // Worked out anew below, without counting as a second change.
     if (kind.name === 'Invoice') delete rest['Balance'];
     const MetaData = { CreateTime: created, LastUpdatedTime: metaDataTime(atMs) };
-    this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, false);
-    this.#settle(atMs);
+    this.#write(kind, { ...rest, domain: 'QBO', sparse: false, Id, SyncToken, MetaData }, atMs, operation);
+    settle(this.#books(atMs));
     return this.get(kind, Id);
   }
 
-  #write(kind: EntityKind, record: QboRecord, atMs: number, deleted: boolean): void {
+  #write(
+    kind: EntityKind,
+    record: QboRecord,
+    atMs: number,
+    operation: Operation,
+    merge: Pick<Change, 'deletedId' | 'isTold'> = {},
+  ): void {
     const MetaData = { ...record.MetaData, LastUpdatedTime: metaDataTime(atMs) };
+    const deleted = operation === 'Delete';
     const stored = { kind: kind.name, record: { ...record, MetaData }, updatedAt: atMs, deleted };
     this.#keep(stored);
-    this.#changed(stored);
+    this.#changed({ stored, operation, ...merge });
   }
 
-  /** Balances follow from invoices, bills and payments. An invoice that gets paid counts as changed, a customer does not. */
-  #settle(atMs: number): void {
-    const paid = new Map<string, { amount: number; by: { TxnId: string; TxnType: 'Payment' }[] }>();
-    for (const payment of this.list('Payment')) {
-      for (const line of linesOf(payment)) {
-        for (const id of linkedInvoices(line)) {
-          const sum = paid.get(id) ?? { amount: 0, by: [] };
-          paid.set(id, {
-            amount: sum.amount + amountOf(line['Amount']),
-            by: [...sum.by, { TxnId: payment.Id, TxnType: 'Payment' }],
-          });
-        }
-      }
-    }
-    for (const invoice of this.list('Invoice')) {
-      const { amount = 0, by = [] } = paid.get(invoice.Id) ?? {};
-      const Balance = Math.max(0, cents(amountOf(invoice['TotalAmt']) - amount));
-      if (invoice['Balance'] === undefined) Object.assign(invoice, { Balance, LinkedTxn: by });
-      else if (invoice['Balance'] !== Balance) {
-        this.#write(
-          invoiceKind,
-          { ...invoice, Balance, LinkedTxn: by, SyncToken: next(invoice) },
-          atMs,
-          false,
-        );
-      }
-    }
-    this.#settleNames('Customer', 'Invoice', 'CustomerRef', ['Balance', 'BalanceWithJobs']);
-    this.#settleNames('Vendor', 'Bill', 'VendorRef', ['Balance']);
-  }
-
-  #settleNames(names: string, transactions: string, ref: string, fields: string[]): void {
-    const owed = new Map<string, number>();
-    for (const one of this.list(transactions)) {
-      const id = refOf(one[ref])?.value ?? '';
-      owed.set(id, (owed.get(id) ?? 0) + amountOf(one['Balance']));
-    }
-    for (const record of this.list(names))
-      for (const field of fields) record[field] = cents(owed.get(record.Id) ?? 0);
-  }
-
-  #refuseDuplicates(kind: EntityKind, fields: Fields, sent: Fields, ownId?: string): void {
+  #refuseDuplicates(
+    kind: EntityKind,
+    fields: Fields,
+    sent: Fields,
+    { allowsDuplicateNumber = false }: WriteOptions,
+    ownId?: string,
+  ): void {
     if (kind.nameField) {
       const name = textOf(fields[kind.nameField]).toLowerCase();
       // Customers and vendors share one set of names.
@@ -222,8 +248,8 @@ export class Company {
         if (twin && !(one === kind.name && twin.Id === ownId)) throw faults.duplicateName(twin.Id);
       }
     }
-    if (kind.name === 'Invoice' && sent['DocNumber'] !== undefined) {
-      const twin = this.list('Invoice').find(
+    if (numbered.has(kind.name) && sent['DocNumber'] !== undefined && !allowsDuplicateNumber) {
+      const twin = this.list(kind.name).find(
         (one) => one['DocNumber'] === fields['DocNumber'] && one.Id !== ownId,
       );
       if (twin) throw faults.duplicateNumber(textOf(fields['DocNumber']), twin.Id);
@@ -236,6 +262,14 @@ export class Company {
     if (versions.some((one) => textOf(one['TxnDate']) <= through)) throw faults.periodClosed(through);
   }
 
+  #books(atMs: number): Books {
+    return {
+      list: (kind) => this.list(kind),
+      update: (kind, record) =>
+        this.#write(kindOf(kind)!, { ...record, SyncToken: next(record) }, atMs, 'Update'),
+    };
+  }
+
   #surroundings(nowMs: number) {
     return {
       nowMs,
@@ -246,7 +280,8 @@ export class Company {
   }
 }
 
-const invoiceKind = kindOf('Invoice')!;
+/** Documents that the company numbers itself; a bill has its sender's number. */
+const numbered = new Set(['Invoice', 'Estimate', 'CreditMemo', 'PurchaseOrder']);
 
 function next({ SyncToken }: QboRecord): string {
   return String(Number(SyncToken) + 1);

@@ -49,6 +49,9 @@ const transaction = {
   Balance: 'number',
 } as const;
 
+/** Of documents that can be mailed to the customer. */
+const sent = { EmailStatus: 'text', PrintStatus: 'text' } as const;
+
 const kinds: readonly EntityKind[] = [
   {
     name: 'Customer',
@@ -109,7 +112,7 @@ const kinds: readonly EntityKind[] = [
   {
     name: 'Invoice',
     list: 'transactions',
-    filters: { ...transaction, CustomerRef: 'reference', SalesTermRef: 'reference' },
+    filters: { ...transaction, ...sent, CustomerRef: 'reference', SalesTermRef: 'reference' },
     required: ['CustomerRef', 'Line'],
     references: { CustomerRef: 'Customer' },
     derived: ['Balance', 'TotalAmt', 'LinkedTxn'],
@@ -142,7 +145,17 @@ const kinds: readonly EntityKind[] = [
   {
     name: 'Estimate',
     list: 'transactions',
-    filters: { ...transaction, CustomerRef: 'reference', TxnStatus: 'text', ExpirationDate: 'date' },
+    filters: {
+      ...every,
+      ...sent,
+      DocNumber: 'text',
+      TxnDate: 'date',
+      DueDate: 'date',
+      TotalAmt: 'number',
+      CustomerRef: 'reference',
+      TxnStatus: 'text',
+      ExpirationDate: 'date',
+    },
     required: ['CustomerRef', 'Line'],
     references: { CustomerRef: 'Customer' },
     derived: ['TotalAmt'],
@@ -151,16 +164,34 @@ const kinds: readonly EntityKind[] = [
   {
     name: 'CreditMemo',
     list: 'transactions',
-    filters: { ...transaction, CustomerRef: 'reference', RemainingCredit: 'number' },
+    filters: {
+      ...every,
+      ...sent,
+      DocNumber: 'text',
+      TxnDate: 'date',
+      TotalAmt: 'number',
+      Balance: 'number',
+      CustomerRef: 'reference',
+      RemainingCredit: 'number',
+    },
     required: ['CustomerRef', 'Line'],
     references: { CustomerRef: 'Customer' },
-    derived: ['TotalAmt'],
+    derived: ['TotalAmt', 'Balance', 'RemainingCredit'],
     voidable: true,
   },
   {
     name: 'PurchaseOrder',
     list: 'transactions',
-    filters: { ...transaction, VendorRef: 'reference', APAccountRef: 'reference', POStatus: 'text' },
+    filters: {
+      ...every,
+      DocNumber: 'text',
+      TxnDate: 'date',
+      DueDate: 'date',
+      TotalAmt: 'number',
+      VendorRef: 'reference',
+      APAccountRef: 'reference',
+      POStatus: 'text',
+    },
     required: ['VendorRef', 'APAccountRef', 'Line'],
     references: { VendorRef: 'Vendor', APAccountRef: 'Account' },
     derived: ['TotalAmt'],

@@ -70,7 +70,7 @@ export function completeFields(kind: EntityKind, sent: Fields, around: Surroundi
     if (!ref || !found || found['Active'] === false) throw faults.badReference(name, ref?.value ?? '');
     fields[name] = { value: ref.value, name: textOf(found['DisplayName'] ?? found['Name']) };
   }
-  for (const name of ['TxnDate', 'DueDate']) {
+  for (const name of ['TxnDate', 'DueDate', 'ExpirationDate']) {
     const value = fields[name];
     if (value !== undefined && !/^\d{4}-\d{2}-\d{2}/.test(textOf(value))) {
       throw faults.badProperty(`Invalid date format for ${name}. Supplied value:${textOf(value)}`, name);
@@ -120,33 +120,30 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
   }),
   Invoice: (fields, around) => {
     const { TotalAmt, ...rest } = sale('Invoice', fields, around);
-    return { ...rest, ...invoiceHabits(fields), TotalAmt };
+    return { ...rest, DueDate: dueDate(fields, around), ...invoiceHabits(fields), TotalAmt };
   },
   Estimate: (fields, around) => ({
     ...sale('Estimate', fields, around),
+    ...mailing(fields),
     TxnStatus: enumeration('TxnStatus', fields['TxnStatus'] ?? 'Pending', [
       'Pending',
       'Accepted',
       'Closed',
       'Rejected',
+      'Converted',
     ]),
-    EmailStatus: fields['EmailStatus'] ?? 'NotSet',
-    PrintStatus: fields['PrintStatus'] ?? 'NeedToPrint',
   }),
   CreditMemo: (fields, around) => {
     const { TotalAmt, ...rest } = sale('CreditMemo', fields, around);
-    return { ...rest, TotalAmt, RemainingCredit: TotalAmt, Balance: TotalAmt, EmailStatus: 'NotSet' };
+    return { ...rest, ...mailing(fields), TotalAmt, Balance: TotalAmt, RemainingCredit: TotalAmt };
   },
-  PurchaseOrder: (fields, around) => {
-    const lines = numbered(linesOf(fields));
-    const total = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
-    const POStatus = enumeration('POStatus', fields['POStatus'] ?? 'Open', ['Open', 'Closed']);
-    return { ...document('PurchaseOrder', fields, around), Line: lines, TotalAmt: total, POStatus };
-  },
+  PurchaseOrder: (fields, around) => ({
+    ...purchase('PurchaseOrder', fields, around),
+    POStatus: enumeration('POStatus', fields['POStatus'] ?? 'Open', ['Open', 'Closed']),
+  }),
   Bill: (fields, around) => {
-    const lines = numbered(linesOf(fields));
-    const total = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
-    return { ...document('Bill', fields, around), Line: lines, TotalAmt: total, Balance: total };
+    const bill = purchase('Bill', fields, around);
+    return { ...bill, DueDate: dueDate(fields, around), Balance: bill['TotalAmt'] };
   },
   Payment: (fields, around) => {
     const total = cents(amountOf(fields['TotalAmt']));
@@ -172,15 +169,26 @@ const completers: Record<string, (fields: Fields, around: Surroundings) => Field
 /** A document of sales lines with their sum. */
 function sale(kind: string, fields: Fields, around: Surroundings): Fields {
   const lines = salesLines(fields, around);
-  const TotalAmt = cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
+  const TotalAmt = sumOf(lines);
   const subtotal = { Amount: TotalAmt, DetailType: 'SubTotalLineDetail', SubTotalLineDetail: {} };
   return {
     ...document(kind, fields, around),
     Line: [...lines, subtotal],
-    TotalAmt,
     TxnTaxDetail: { TotalTax: 0 },
+    ApplyTaxAfterDiscount: false,
+    TotalAmt,
   };
 }
+
+/** A document of expense lines with their sum. */
+function purchase(kind: string, fields: Fields, around: Surroundings): Fields {
+  const lines = numbered(linesOf(fields));
+  for (const line of lines) if (line['Amount'] === undefined) throw faults.missing('Line.Amount');
+  return { ...document(kind, fields, around), Line: lines, TotalAmt: sumOf(lines) };
+}
+
+const sumOf = (lines: readonly Fields[]) =>
+  cents(lines.reduce((sum, line) => sum + amountOf(line['Amount']), 0));
 
 /** The ids of the invoices that a payment's line pays. */
 export function linkedInvoices(line: Fields): string[] {
@@ -196,16 +204,21 @@ function document(kind: string, fields: Fields, around: Surroundings): Fields {
   return {
     DocNumber: textOf(fields['DocNumber'] ?? around.nextNumber(kind)),
     TxnDate,
-    DueDate: fields['DueDate'] ?? datePlusDays(TxnDate.slice(0, 10), 30),
     CurrencyRef: currency,
   };
 }
 
+function dueDate(fields: Fields, around: Surroundings): unknown {
+  const from = textOf(fields['TxnDate'] ?? date(around.nowMs)).slice(0, 10);
+  return fields['DueDate'] ?? datePlusDays(from, 30);
+}
+
 function invoiceHabits(fields: Fields): Fields {
+  return { LinkedTxn: fields['LinkedTxn'] ?? [], ...mailing(fields) };
+}
+
+function mailing(fields: Fields): Fields {
   return {
-    LinkedTxn: fields['LinkedTxn'] ?? [],
-    TxnTaxDetail: { TotalTax: 0 },
-    ApplyTaxAfterDiscount: false,
     PrintStatus: fields['PrintStatus'] ?? 'NeedToPrint',
     EmailStatus: enumeration('EmailStatus', fields['EmailStatus'] ?? 'NotSet', [
       'NotSet',

@@ -1,4 +1,4 @@
-import type { Company } from './company.ts';
+import type { Company, WriteOptions } from './company.ts';
 import { emptyKindOf, kindOf, withoutChanges, type EntityKind } from './entities.ts';
 import { faultBody, faults, QuickBooksFault } from './errors.ts';
 import { textOf, type Fields } from './fields.ts';
@@ -45,15 +45,19 @@ export function write(
   kind: EntityKind,
   sent: Fields,
   operation: string | undefined,
+  options?: WriteOptions,
 ): Fields {
   switch (operation?.toLowerCase()) {
     case undefined:
     case 'update':
       return {
-        [kind.name]: sent['Id'] === undefined ? company.create(kind, sent) : company.update(kind, sent),
+        [kind.name]:
+          sent['Id'] === undefined
+            ? company.create(kind, sent, options)
+            : company.update(kind, sent, options),
       };
     case 'create':
-      return { [kind.name]: company.create(kind, sent) };
+      return { [kind.name]: company.create(kind, sent, options) };
     case 'delete':
       return { [kind.name]: company.delete(kind, sent) };
     case 'void':

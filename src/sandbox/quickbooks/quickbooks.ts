@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import type { RequestLog } from '../requestLog.ts';
 import type { StateFile } from '../stateFile.ts';
+import { randomOf, somethingHappens, startActivity, type Happened, type Wanted } from './activity.ts';
 import { apiRoutes } from './api.ts';
 import type { Company, Stored } from './company.ts';
 import { consentRoutes } from './consent.ts';
@@ -14,8 +15,7 @@ import { oauthRoutes } from './oauth.ts';
 import { openIdRoutes } from './openid.ts';
 import { seedCompanies } from './seed.ts';
 import { quickBooksSettings, type QuickBooksSettings } from './settings.ts';
-import { somethingHappens } from './activity.ts';
-import { openWebhooks, type Webhooks } from './webhooks.ts';
+import { openWebhooks, webhookEndpoint, type Webhooks } from './webhooks.ts';
 
 /** Everybody may know these: they open nothing but made-up books. */
 const clientId = 'ABsandboxQuickBooksClientId';
@@ -26,12 +26,15 @@ const dayMs = 86_400_000;
 export interface QuickBooksSandbox {
   readonly clientId: string;
   readonly clientSecret: string;
-  /** Signs what it sends. */
+  /** Signs what it sends: the usual one, or the one that was set before the last restart. */
   readonly verifierToken: string;
   readonly grants: Grants;
   readonly webhooks: Webhooks;
-  /** Something happens in a company, or in any that is connected. */
-  happen(realmId?: string): object;
+  /**
+   * So many random changes, in one company or in any that is connected: none when none is. Throws a `QuickBooksFault`
+   * for what cannot be done, after those that could.
+   */
+  happen(options: { realmId?: string; count: number; seed?: number } & Wanted): Happened[];
   companies(): { realmId: string; name: string }[];
   findCompany(realmId: string): Company | undefined;
   settings(): QuickBooksSettings;
@@ -54,7 +57,7 @@ const keptState = z.object({
   /** The seed's dates hang on this, so that records keep their times over a restart. */
   seededAt: z.number(),
   grants: grantsState,
-  endpoint: z.string().nullable().default(null),
+  webhooks: webhookEndpoint.optional(),
   /** By realm id: the records written since the seed. */
   changes: z.record(
     z.string(),
@@ -75,15 +78,28 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
   const seededAt = kept?.seededAt ?? Math.floor(clock.now() / dayMs) * dayMs;
   const companies = seedCompanies(seededAt, now);
   const changes = new Map<string, Map<string, Stored>>();
-  let endpoint = kept?.endpoint ?? null;
+  let endpoint = kept?.webhooks ?? { url: null, verifierToken };
   let grantsKept: GrantsState = kept?.grants ?? { grants: [], codes: [] };
-  const save = () =>
+  let isSaveHeld = false;
+  const save = () => {
+    if (isSaveHeld) return;
     state.write('quickbooks', {
       seededAt,
       grants: grantsKept,
-      endpoint,
+      webhooks: endpoint,
       changes: Object.fromEntries([...changes].map(([realmId, records]) => [realmId, [...records.values()]])),
     });
+  };
+  /** Saves once for all that `work` writes, and when it throws: each save takes as long as everything kept is long. */
+  const savedOnce = <T>(work: () => T): T => {
+    isSaveHeld = true;
+    try {
+      return work();
+    } finally {
+      isSaveHeld = false;
+      save();
+    }
+  };
   for (const company of companies) {
     const records = new Map<string, Stored>();
     changes.set(company.realmId, records);
@@ -91,10 +107,11 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
     const stored = (kept?.changes[company.realmId] ?? []) as unknown as Stored[];
     company.restore(stored);
     for (const one of stored) records.set(`${one.kind}/${one.record.Id}`, one);
-    company.watch((one) => {
-      records.set(`${one.kind}/${one.record.Id}`, one);
+    company.watch((change) => {
+      const { kind, record } = change.stored;
+      records.set(`${kind}/${record.Id}`, change.stored);
       save();
-      webhooks.tell(company.realmId, one);
+      webhooks.tell(company.realmId, change);
     });
   }
   const grants = new Grants(clock, currentSettings, kept?.grants, (next) => {
@@ -104,31 +121,31 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
   const isConnected = (realmId: string) =>
     grants.list().some((grant) => grant.realmId === realmId && grant.endedBy === null);
   const webhooks = openWebhooks({
-    ...{ clock, now, settings: currentSettings, verifierToken, endpoint, isConnected },
-    ...{ signal: options.signal, log: options.log },
+    clock,
+    settings: currentSettings,
+    endpoint,
+    isConnected,
     save(next) {
       endpoint = next;
       save();
     },
+    signal: options.signal,
+    log: options.log,
   });
-  const happen = (realmId?: string): object => {
+  const happenWith = (random: () => number, realmId: string | undefined, wanted: Wanted): Happened[] => {
     const among = companies.filter((one) =>
       realmId === undefined ? isConnected(one.realmId) : one.realmId === realmId,
     );
-    const company = among[Math.floor(clock.random() * among.length)];
-    if (!company) return { what: 'nothing: no company is connected' };
-    return { realmId: company.realmId, ...somethingHappens(company, clock.random) };
+    const company = among[Math.floor(random() * among.length)];
+    return company ? [somethingHappens(company, random, wanted)] : [];
   };
-  let cancelActivity = () => {};
-  const goOn = () => {
-    cancelActivity();
-    if (settings.activityEveryMs === 0 || options.signal.aborted) return;
-    cancelActivity = clock.timer(settings.activityEveryMs, () => {
-      happen();
-      goOn();
-    });
-  };
-  options.signal.addEventListener('abort', () => cancelActivity());
+  const restartActivity = startActivity({
+    clock,
+    settings: currentSettings,
+    happen: (random) => void happenWith(random, undefined, {}),
+    signal: options.signal,
+    log: options.log,
+  });
   const findCompany = (realmId: string) => companies.find((one) => one.realmId === realmId);
   const listCompanies = () =>
     companies.map((one) => ({
@@ -160,16 +177,19 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
   return {
     clientId,
     clientSecret,
-    verifierToken,
+    verifierToken: endpoint.verifierToken,
     grants,
     webhooks,
-    happen,
+    happen({ realmId, count, seed, ...wanted }) {
+      const random = seed === undefined ? clock.random : randomOf(seed);
+      return savedOnce(() => Array.from({ length: count }, () => happenWith(random, realmId, wanted)).flat());
+    },
     companies: listCompanies,
     findCompany,
     settings: currentSettings,
-    applySettings: (next) => {
+    applySettings(next) {
       settings = next;
-      goOn();
+      restartActivity();
     },
     bodyFor(status, request) {
       if (!request.url.includes('/v3/company/')) {

@@ -23,7 +23,7 @@ function seedCompany(facts: CompanyFacts, anchorMs: number, now: () => number): 
   });
   const pick = sequence(Number(facts.realmId.slice(-9)));
   const foundedAt = anchorMs - 400 * dayMs;
-  const add = (kind: string, fields: Fields, atMs: number) => company.create(kindOf(kind)!, fields, atMs);
+  const add = (kind: string, fields: Fields, atMs: number) => company.create(kindOf(kind)!, fields, {}, atMs);
   const ref = ({ Id }: { Id: string }) => ({ value: Id });
 
   const accountRefs = accounts.map(([Name, AccountType, Classification]) =>
@@ -130,6 +130,7 @@ function addOffers(to: {
     company.create(
       kindOf(kind)!,
       { TxnDate: date(anchorMs - daysAgo * dayMs), ...fields },
+      {},
       anchorMs - daysAgo * dayMs,
     );
   for (const [index, CustomerRef] of shippers.slice(0, 5).entries())

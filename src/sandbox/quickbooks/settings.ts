@@ -55,23 +55,30 @@ export const quickBooksSettings = z.strictObject({
     .default({}),
   /** Most objects in one answer of `cdc`; what is beyond it is cut off without a word. */
   changesPerAnswer: z.int().min(1).default(1000),
-  /** CloudEvents since 2026, `legacy` before. */
-  webhookFormat: z.enum(['cloudevents', 'legacy']).default('cloudevents'),
-  /** What happens within so long is told in one request; the real service gathers for minutes at times. */
-  webhookDelayMs: z.int().min(0).default(100),
-  /** Of the pauses before retries: 10 s, 20 s, 30 s, 5 min, 20 min, 2 h, 4 h, 6 h. */
-  webhookRetryScale: z.number().min(0).default(1),
-  /** Later ones wait until the one before was acknowledged or given up. */
-  webhooksHeldBack: z.boolean().default(false),
-  /** So often something happens in a connected company by itself; 0: never. */
-  activityEveryMs: z.int().min(0).default(0),
-
   /** Changes show up in `cdc` and in queries by time only after this long. */
   visibilityLagMs: z.int().min(0).default(0),
   /** The provider's clock minus ours. */
   clockSkewMs: z.int().default(0),
   /** An old report: MAXRESULTS n sometimes gives n + 1. */
   onePastMaxResults: z.boolean().default(false),
+
+  /** CloudEvents since 2026, `legacy` before. */
+  webhookFormat: z.enum(['cloudevents', 'legacy']).default('cloudevents'),
+  /** What happens within so long is told in one request; the real service gathers for minutes at times. */
+  webhookDelayMs: z.int().min(0).default(100),
+  /** Several companies in one body; otherwise each has its own, as the real service does it today. */
+  webhooksMixRealms: z.boolean().default(false),
+  /** An endpoint that has not answered by then has not acknowledged. */
+  webhookTimeoutMs: z.int().min(1).default(3000),
+  /** Multiplies the waits before retries: 10 s, 20 s, 30 s, 5 min, 20 min, 2 h, 4 h, 6 h. */
+  webhookRetryScale: z.number().min(0).default(1),
+  /** Later ones wait until those before were acknowledged or given up. */
+  webhooksHeldBack: z.boolean().default(false),
+
+  /** So often something happens in a connected company by itself; 0: never. */
+  activityEveryMs: z.int().min(0).default(0),
+  /** The same seed gives the same happenings, beginning anew whenever settings are changed. Null: by chance. */
+  activitySeed: z.int().nullable().default(null),
 });
 
 export type QuickBooksSettings = z.infer<typeof quickBooksSettings>;

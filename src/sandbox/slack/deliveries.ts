@@ -1,23 +1,12 @@
 import { z } from 'zod';
+import { deliveryMisbehaviour, openHolds, openRules } from '../webhookSender.ts';
 import { app } from './app.ts';
 import { send, wellSigned, type Failure, type SendOptions, type Sent, type Signing } from './sending.ts';
 import type { SlackSettings } from './settings.ts';
 
-/** Misbehaviour on request, for the next `count` deliveries that match. The first rule that matches applies. */
-export const deliveryRule = z.strictObject({
-  count: z.int().min(1).default(1),
-  /** Of the event within. */
+export const deliveryRule = deliveryMisbehaviour.extend({
+  /** Of the event within. Copies come without the headers of a retry. */
   eventType: z.string().optional(),
-  /** Never sent: only polling finds it. */
-  lost: z.boolean().default(false),
-  /** Sent so many times more once it was acknowledged or given up, without the headers of a retry. */
-  duplicates: z.int().min(0).max(100).default(0),
-  /** Waits first, on the sandbox's clock. */
-  delayMs: z.int().min(0).default(0),
-  /** Sent only after so many later deliveries had their first attempt, or after a minute. */
-  after: z.int().min(0).default(0),
-  /** Of all attempts. */
-  signature: z.enum(['right', 'wrong-secret', 'truncated', 'missing']).default('right'),
   /** The timestamp, rightly signed, is so far from the time of sending: -400 is stale, 400 is from the future. */
   timestampOffsetSeconds: z.int().default(0),
 });
@@ -59,17 +48,16 @@ export interface DeliveriesOptions extends Omit<SendOptions, 'timeoutMs'> {
 
 /** Before each retry: at once, after a minute, after five. */
 const retryWaitsMs = [0, 60_000, 300_000];
-const longestHoldMs = 60_000;
 const longest = 2000;
 
 /** Sends to the app's one request URL. What was not acknowledged when the sandbox closes never is. */
 export function openDeliveries(options: DeliveriesOptions): Deliveries {
   const { clock, settings, signal } = options;
   let url = options.requestUrl;
-  let rules: DeliveryRule[] = [];
+  const rules = openRules<DeliveryRule>();
+  const holds = openHolds(clock, signal);
   let deliveries: Delivery[] = [];
   let lastId = 0;
-  let holds: { id: number; left: number; release: () => void }[] = [];
 
   const attempt = (
     target: string,
@@ -80,9 +68,9 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
 
   const deliver = async (delivery: Delivery, rule: DeliveryRule): Promise<void> => {
     if (rule.delayMs > 0) await clock.sleep(rule.delayMs, signal);
-    if (rule.after > 0) await heldBack(delivery.id, rule.after);
+    if (rule.after > 0) await holds.wait(delivery.id, rule.after);
     let last = await attemptOf(delivery, rule);
-    letGo(delivery.id);
+    holds.passed(delivery.id);
     for (const [index, waitMs] of retryWaitsMs.entries()) {
       if (last.failure === null || !last.mayRetry) break;
       await clock.sleep(waitMs * settings().retryScale, signal);
@@ -107,26 +95,6 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
     return sent;
   };
 
-  const heldBack = async (id: number, left: number): Promise<void> => {
-    const released = new AbortController();
-    holds.push({ id, left, release: () => released.abort() });
-    await clock
-      .sleep(longestHoldMs, AbortSignal.any([signal, released.signal]))
-      .catch(() => signal.throwIfAborted());
-  };
-  const letGo = (id: number) => {
-    for (const hold of holds) if (hold.id < id) hold.left -= 1;
-    for (const { release } of holds.filter(({ left }) => left <= 0)) release();
-    holds = holds.filter(({ left }) => left > 0);
-  };
-  const takeRule = (type: string): DeliveryRule => {
-    const rule = rules.find(({ eventType }) => (eventType ?? type) === type);
-    if (!rule) return deliveryRule.parse({});
-    rule.count -= 1;
-    rules = rules.filter(({ count }) => count > 0);
-    return rule;
-  };
-
   return {
     requestUrl: () => url,
     async setRequestUrl(next) {
@@ -142,7 +110,9 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
     },
     add(facts) {
       if (url === null) return;
-      const rule = takeRule(facts.eventType);
+      const rule =
+        rules.take(({ eventType }) => (eventType ?? facts.eventType) === facts.eventType) ??
+        deliveryRule.parse({});
       lastId += 1;
       const delivery: Delivery = {
         id: lastId,
@@ -161,11 +131,9 @@ export function openDeliveries(options: DeliveriesOptions): Deliveries {
     clear: () => {
       deliveries = [];
     },
-    addRule: (rule) => void rules.push({ ...rule }),
-    rules: () => rules,
-    clearRules: () => {
-      rules = [];
-    },
+    addRule: rules.add,
+    rules: rules.list,
+    clearRules: rules.clear,
   };
 }
 

@@ -29,7 +29,12 @@ describe('npm run test:vendor', () => {
   afterAll(() => sandbox.close());
 
   const authorized = async (
-    { authorizeUrl, tokenUrl, clientId, clientSecret }: Sandbox['quickbooks'],
+    {
+      authorizeUrl,
+      tokenUrl,
+      clientId,
+      clientSecret,
+    }: Pick<Sandbox['quickbooks'], 'authorizeUrl' | 'tokenUrl' | 'clientId' | 'clientSecret'>,
     scope: string,
   ) => {
     const redirect_uri = 'http://localhost:4000/back';

@@ -42,7 +42,9 @@ describe('an identity by secret', () => {
     const leftMs = identity.expiresAt!.getTime() - Date.now();
     expect(leftMs).toBeGreaterThan(1_000);
     expect(leftMs).toBeLessThanOrEqual(3_000);
-    expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() - 1 })).toBe(false);
+    expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() - 1 })).toBe(
+      false,
+    );
     expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() })).toBe(true);
   });
 

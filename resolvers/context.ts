@@ -34,8 +34,6 @@ export interface Core {
 
 /** What a transport tells a subscription that it starts. */
 export interface Following {
-  /** Ends it. */
-  signal: AbortSignal;
   /** The last event that the subscriber has seen; it outweighs the argument `after`. */
   resumeAfter: string | undefined;
   /** The subscriber takes too long: it should be told to come back with this cursor. The subscription ends. */

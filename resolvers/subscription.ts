@@ -28,17 +28,16 @@ export const Subscription: SubscriptionResolvers = {
     async subscribe(_, { connectionId }, context) {
       const id = connectionId?.toLowerCase();
       const events = await follow(context, undefined);
-      const { loaders } = context;
-      const found = id === undefined ? await loaders.connections() : [await loaders.connection.load(id)];
-      const present = found.filter(
-        (connection) => connection !== null && (id !== undefined || connection.status !== 'DISCONNECTED'),
-      );
+      const present = await presentOf(context, id).catch(async (error: unknown) => {
+        await events.return!();
+        throw error;
+      });
       const isWanted = (event: SyncEvent) =>
         event.kind === 'CONNECTION_CHANGED' && (id === undefined || event.connectionId === id);
       return published(
         events,
         isWanted,
-        present.map((connection) => ({ kind: 'present', connection: connection! })),
+        present.map((connection) => ({ kind: 'present', connection })),
       );
     },
     async resolve(source: Source, _: unknown, { loaders }: Context) {
@@ -51,14 +50,20 @@ export const Subscription: SubscriptionResolvers = {
 /** Undefined where a subscription is executed as if it were a query. */
 type Source = Published | undefined;
 
+async function presentOf({ loaders }: Context, id: string | undefined): Promise<Connection[]> {
+  if (id === undefined)
+    return (await loaders.connections()).filter(({ status }) => status !== 'DISCONNECTED');
+  const asked = await loaders.connection.load(id);
+  return asked ? [asked] : [];
+}
+
 async function follow(context: Context, after: string | null | undefined) {
   const { accountId } = viewer(context);
   if (!context.following) throw notHere();
-  const { signal, resumeAfter, onTooSlow } = context.following;
+  const { resumeAfter, onTooSlow } = context.following;
   try {
     return await context.core.feed.follow(accountId, {
       after: resumeAfter ?? after ?? undefined,
-      signal,
       onTooSlow,
     });
   } catch (error) {

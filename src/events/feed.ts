@@ -15,7 +15,7 @@ import { eventOf, sequenceOf, type SyncEvent, type SyncEventRow } from './events
 export interface EventFeed {
   /**
    * One reader, that starts after the event with the cursor `after`, else with what happens from now on. Each event comes once, in
-   * order, without a gap, until `signal` or the end of the feed.
+   * order, without a gap, until it is returned from, `signal` or the end of the feed.
    *
    * @throws {CursorError} `after` is not a place in the account's history, or what follows it is no longer kept
    */
@@ -31,7 +31,8 @@ export interface EventFeed {
 
 export interface FollowOptions {
   after?: string | undefined;
-  signal: AbortSignal;
+  /** Ends it, as `return` does; a signal for each reader is what costs most of a reader. */
+  signal?: AbortSignal | undefined;
   /**
    * Called once when the reader is far behind and has asked for nothing for a while: it should be told to come back
    * with this cursor. Its sequence ends.
@@ -172,14 +173,16 @@ export function createEventFeed(deps: {
     async () => {
       dropSlow();
       if (tails.size === 0) return false;
+      const seen = new Map([...tails.values()].map((tail) => [tail, tail.last]));
       const { rows } = await sql<{ account_id: string; last: number }>`
         select account_id, last_sequence as last from event_sequences
         where account_id = any(${[...tails.keys()]}::text[])`.execute(db);
       for (const { account_id: accountId, last } of rows) {
         const tail = tails.get(accountId);
         if (!tail || Number(last) === tail.last) continue;
-        // An account that was erased, and has begun anew.
-        if (Number(last) < tail.last) {
+        // An account that was erased, and has begun anew. What was read meanwhile does not count: it may be newer than
+        // this answer.
+        if (Number(last) < (seen.get(tail) ?? 0)) {
           Object.assign(tail, { last: 0, kept: [] });
           for (const reader of tail.readers) reader.position = 0;
         }
@@ -279,7 +282,7 @@ export function createEventFeed(deps: {
         ...{ position: 0, page: [], askedAt: undefined, wake: undefined, ended: false, onTooSlow },
         end() {
           reader.ended = true;
-          signal.removeEventListener('abort', reader.end);
+          signal?.removeEventListener('abort', reader.end);
           leave(tail, reader);
           reader.wake?.();
         },
@@ -292,8 +295,8 @@ export function createEventFeed(deps: {
         leave(tail, reader);
         throw error;
       }
-      signal.addEventListener('abort', reader.end, { once: true });
-      if (signal.aborted || stopped) reader.end();
+      signal?.addEventListener('abort', reader.end, { once: true });
+      if (signal?.aborted || stopped) reader.end();
       // No generator: while one waits for its next value, it cannot be returned from.
       const done = { done: true, value: undefined } as const;
       const events: AsyncIterableIterator<SyncEvent, undefined> = {

@@ -117,21 +117,22 @@ export function createOperations(deps: {
         return fitting.errors.map((error) => coded(error, 'BAD_USER_INPUT', deps.production));
       const starts = startVariables(document, operation);
       const others = Object.entries(variables).filter(([name]) => !starts.has(name));
-      return { document, operation, operationName, variables, sharedAs: [query, operationName, others] };
+      // The document's own text: each request brings a copy, which would be kept for as long as it is followed.
+      const text = document.loc?.source.body ?? query;
+      return { document, operation, operationName, variables, sharedAs: [text, operationName, others] };
     },
 
     execute: (prepared, identity) => run(prepared, createContext(core, identity)),
 
     async subscribe(prepared, { identity, resumeAfter, onTooSlow, onExpired }) {
-      const stop = new AbortController();
+      let ended = false;
       /** The event that the subscriber was given last, until it is on its way. */
       let pending: number | undefined;
       let cursor: string | undefined;
       const following: Context['following'] = {
-        signal: stop.signal,
         resumeAfter,
         onTooSlow(behind) {
-          stop.abort();
+          ended = true;
           onTooSlow(pending === undefined ? behind : encodeCursor(String(pending - 1)));
         },
       };
@@ -141,22 +142,20 @@ export function createOperations(deps: {
       const source = await Promise.resolve(createSourceEventStream(args)).catch((error: unknown) => ({
         errors: [wrapped(error)],
       }));
-      if (!(Symbol.asyncIterator in source)) {
-        stop.abort();
-        return { errors: format(source.errors ?? []) };
-      }
+      if (!(Symbol.asyncIterator in source)) return { errors: format(source.errors ?? []) };
       const events = (source as AsyncIterable<Published, undefined>)[Symbol.asyncIterator]();
       const { accountId, scopes } = identity;
       const group = join(JSON.stringify([...prepared.sharedAs, accountId, [...scopes].toSorted()]));
       const isSyncEvents = rootField(prepared) === 'syncEvents';
       const over = { done: true, value: undefined } as const;
       const end = () => {
-        stop.abort();
+        ended = true;
         group.leave();
+        void events.return?.();
         return over;
       };
       const mayGoOn = () => {
-        if (stop.signal.aborted) return false;
+        if (ended) return false;
         if (!hasExpired(identity, clock)) return true;
         onExpired();
         return false;
@@ -165,7 +164,11 @@ export function createOperations(deps: {
       const answers: Answers = {
         async next() {
           if (!mayGoOn()) return end();
-          const { done, value } = await events.next();
+          const { done, value } = await events.next().catch((error: unknown) => {
+            // Nobody returns from what has thrown.
+            end();
+            throw error;
+          });
           if (done || !mayGoOn()) return end();
           const make = () => run(prepared, createContext(core, identity), value);
           let answer: Answer;

@@ -17,7 +17,7 @@ import { sharedNow, type Memory, type Way } from './subscriptionProtocol.ts';
 interface Served {
   port: number;
   emit(): Promise<void>;
-  /** GraphQL executions so far, where they can be counted. */
+  /** GraphQL executions since it was last asked, where they can be counted. */
   executions?(): number;
 }
 
@@ -91,7 +91,6 @@ async function ours(databaseUrl: string): Promise<Served> {
   );
   const { connection } = await edge.account('acme');
   const { statements } = edge.product;
-  let executions = 0;
   return {
     port: Number(new URL(edge.url).port),
     async emit() {
@@ -99,7 +98,7 @@ async function ours(databaseUrl: string): Promise<Served> {
     },
     // Each execution reads the connection once.
     executions() {
-      executions += statements.filter((sql) => /from "?connections"? as "?c"?/.test(sql)).length;
+      const executions = statements.filter((sql) => /from "?connections"? as "?c"?/.test(sql)).length;
       statements.length = 0;
       edge.product.values.length = 0;
       return executions;

@@ -1,3 +1,4 @@
+import type { KyselyPlugin } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock as clock } from '../../src/clock.ts';
 import type { Database } from '../../src/db/database.ts';
@@ -123,6 +124,32 @@ describe.each(databaseKinds)('the feed of events, %s', (_kind, open) => {
     void reader.read();
     await until(() => reader.received.length === 1);
     expect(reader.ids()).toEqual(ids);
+  });
+
+  it('does not take a late answer about its counter for an account that begins anew', async () => {
+    await feed.stop();
+    const late: KyselyPlugin = {
+      transformQuery: ({ node }) => node,
+      async transformResult({ result }) {
+        if (result.rows[0] && 'last' in result.rows[0]) await clock.sleep(100);
+        return result;
+      },
+    };
+    feed = createEventFeed({
+      db: database.db.withPlugin(late),
+      clock,
+      onTrouble: (error) => troubles.push(error),
+    });
+    feed.start();
+    const reader = await follow();
+    void reader.read();
+    for (let i = 0; i < 150; i++) {
+      await append();
+      await clock.sleep(10);
+    }
+    await until(() => reader.received.length >= 150);
+    await clock.sleep(100);
+    expect(reader.received).toHaveLength(150);
   });
 
   it('finds by itself within two seconds what nobody told it', async () => {

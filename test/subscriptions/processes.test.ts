@@ -31,6 +31,8 @@ describe('subscriptions of several processes on one PostgreSQL', () => {
       { headers },
     );
     await until(async () => (await subscribers(product)) > 0);
+    // Counted before it has found out where it begins.
+    await new Promise((resolve) => setTimeout(resolve, 200));
     return opened;
   };
   const subscribers = async (product: Product) => {

@@ -57,7 +57,7 @@ export interface Edge {
   /** Subscribes over a WebSocket of its own. */
   listen(authorization: string, query: string, variables?: Record<string, unknown>): Listening;
   post(body: object, headers?: Record<string, string>, path?: string): Promise<Response>;
-  /** Resolves once so many subscriptions run. */
+  /** Resolves once so many subscriptions run, and have begun: what is appended from now on is theirs. */
   readers(count: number, withinMs?: number): Promise<void>;
   /** Ends the server alone. */
   stop(): Promise<void>;
@@ -109,6 +109,7 @@ export async function openEdge(
   const { port } = server.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
   const clients = new Set<Client>();
+  const accounts = new Set<string>();
 
   const append: Edge['append'] = async (accountId, events) => {
     const whole = events.map((event) => newEvent(event));
@@ -124,6 +125,7 @@ export async function openEdge(
     wsUrl: `ws://127.0.0.1:${port}/graphql`,
     append,
     async account(id) {
+      accounts.add(id);
       const connection = await product.connected(id);
       return {
         id,
@@ -159,7 +161,11 @@ export async function openEdge(
         headers: { 'content-type': 'application/json', ...headers },
         body: JSON.stringify(body),
       }),
-    readers: (count, withinMs) => until(() => product.feed.readers() === count, withinMs),
+    async readers(count, withinMs) {
+      await until(() => product.feed.readers() === count, withinMs);
+      // One that asks later has begun later.
+      for (const id of count > 0 ? accounts : []) await (await product.feed.follow(id, {})).return!();
+    },
     stop: () => server.close(),
     async close() {
       for (const client of clients) await client.dispose();

@@ -53,6 +53,7 @@ const ops = [
   'db/migrate.ts',
   'db/databaseClock.ts',
   'db/secondWall.ts',
+  'providers/configured/load.ts',
   'oauth/keyRotation.ts',
   'oauth/dataKeyRotation.ts',
   'oauth/sealedValues.ts',

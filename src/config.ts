@@ -35,6 +35,8 @@ export interface Config {
   eventRetentionDays: number;
   requestTimeoutMs: number;
   interactiveDeadlineMs: number;
+  /** Where providers' answers are written, sanitised; never in production. */
+  recordDir: string | undefined;
   logLevel: string;
 }
 
@@ -107,6 +109,7 @@ const settings = z.object({
   RECORD_MAX_AGE_SECONDS: wholeNumber(0, 31_536_000, 'seconds').default(0),
   REQUEST_TIMEOUT_MS: wholeNumber(1, 600_000, 'milliseconds').default(10_000),
   INTERACTIVE_DEADLINE_MS: wholeNumber(1, 600_000, 'milliseconds').default(5_000),
+  RECORD_DIR: z.string().min(1).optional(),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'must be a pino level, e.g. info')
     .default('info'),
@@ -166,6 +169,10 @@ export function readConfig(
     const missing: string[] = needed.filter((name) => s[name] === undefined);
     if (!s.AUTH_JWKS_URL && !s.AUTH_JWT_SECRET) missing.push('AUTH_JWKS_URL or AUTH_JWT_SECRET');
     if (missing.length > 0) throw new ConfigurationError(`production needs ${missing.join(', ')}`);
+    if (s.RECORD_DIR !== undefined)
+      throw new ConfigurationError(
+        'RECORD_DIR is refused in production: it writes what providers answer to files',
+      );
   }
   if (s.AUTH_JWKS_URL && s.AUTH_JWT_SECRET)
     throw new ConfigurationError('AUTH_JWKS_URL and AUTH_JWT_SECRET exclude each other: set one');
@@ -207,6 +214,7 @@ export function readConfig(
     eventRetentionDays: s.EVENT_RETENTION_DAYS,
     requestTimeoutMs: s.REQUEST_TIMEOUT_MS,
     interactiveDeadlineMs: s.INTERACTIVE_DEADLINE_MS,
+    recordDir: s.RECORD_DIR,
     logLevel: s.LOG_LEVEL,
   };
 }

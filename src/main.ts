@@ -2,8 +2,10 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createSchema } from '../resolvers/index.ts';
 import { budgetChannel, createBudgetRows } from './calls/budgetRows.ts';
+import { createAttempt, type Attempt } from './calls/attempt.ts';
 import { createCaller } from './calls/caller.ts';
 import { createRateLimiter, type RateLimiter } from './calls/rateLimit.ts';
+import { recorded } from './calls/recorder.ts';
 import { createSharedRateLimiter } from './calls/sharedRateLimit.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { integrationsFile, readConfig, type Config } from './config.ts';
@@ -24,14 +26,15 @@ import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
 import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
 import type { ClientCredentials } from './oauth/protocol.ts';
-import { createCatalog, createReachOf, type Catalog } from './providers/catalog.ts';
-import { loadIntegrations } from './providers/configured/load.ts';
+import { createCatalog, createReachOf, createRecordedAs, type Catalog } from './providers/catalog.ts';
+import { loadIntegrations, publicClients } from './providers/configured/load.ts';
 import type { DescribedProvider } from './providers/configured/read.ts';
-import type { Endpoints, Provider } from './providers/provider.ts';
+import type { Endpoints } from './providers/provider.ts';
 import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 import { roundChannel } from './sync/poll.ts';
-import { deliveryChannel } from './webhooks/deliveryRows.ts';
+import { endAllRoundLeases } from './sync/rounds.ts';
+import { deliveryChannel, endAllQueueLeases } from './webhooks/deliveryRows.ts';
 
 const usage = `Usage: npm start | npm run migrate
 
@@ -76,7 +79,11 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   stops.push(stopClock);
   const notifications = openLine(database, clock, log);
   // The lock on its directory proves that the process before is gone.
-  if (database.kind === 'embedded') await endAllLeases(database.db);
+  if (database.kind === 'embedded') {
+    await endAllLeases(database.db);
+    await endAllQueueLeases(database.db);
+    await endAllRoundLeases(database.db);
+  }
   for (const [id, count] of await findMissingMasterKeys(database.db, masterKeys))
     log.error(
       { masterKeyId: id, dataKeys: count },
@@ -100,6 +107,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     reachOf: createReachOf(catalog, config.production),
     queue: { perBucket: 5_000, total: 20_000 },
     limiter: openLimiter(config, database, notifications, clock, log),
+    ...(config.recordDir !== undefined && { attempt: openRecorder(config.recordDir, config, catalog, log) }),
     onAttempt: ({ durationMs, ...attempt }) => metrics.attempted({ ...attempt, seconds: durationMs / 1_000 }),
     onFinished: (report) => {
       log.info(report, 'provider call');
@@ -253,6 +261,14 @@ function openLimiter(
   return limiter;
 }
 
+/** The transport that keeps what providers answer, for tests. */
+function openRecorder(directory: string, config: Config, catalog: Catalog, log: Log): Attempt {
+  log.warn({ directory }, 'what providers answer is written to files, sanitised: RECORD_DIR is set');
+  return recorded(createAttempt(config.requestTimeoutMs), directory, createRecordedAs(catalog), (error) =>
+    log.warn({ err: error }, 'an answer could not be recorded'),
+  );
+}
+
 /** An integration without credentials of its own is aimed at the sandbox, where there is one. */
 function catalogOf(
   described: readonly DescribedProvider[],
@@ -375,13 +391,8 @@ async function run(command: string | undefined): Promise<void> {
   if (command !== undefined && command !== 'migrate')
     throw new ConfigurationError(`there is no command ${command}; see --help`);
   const described = await loadIntegrations(integrationsFile());
-  const providers = described.map(({ provider }) => provider);
-  const isPublic = ({ oauth }: Provider) => oauth.clientAuthentication === 'public';
-  const config = readConfig(
-    providers.map(({ id }) => id),
-    undefined,
-    new Set(providers.filter(isPublic).map(({ id }) => id)),
-  );
+  const ids = described.map(({ provider }) => provider.id);
+  const config = readConfig(ids, undefined, publicClients(described));
   const log = createLog(config.logLevel);
   const untried = described.filter(
     ({ provider, verified }) => !verified && config.integrations.get(provider.id)?.credentials,

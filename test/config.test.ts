@@ -94,6 +94,13 @@ describe('readConfig', () => {
     expect(() => readConfig(ids, { ...production, [name]: undefined })).toThrow(message);
   });
 
+  it('takes RECORD_DIR, but not in production', () => {
+    expect(readConfig(ids, { RECORD_DIR: '/tmp/answers' }).recordDir).toBe('/tmp/answers');
+    expect(() => readConfig(ids, { ...production, RECORD_DIR: '/tmp/answers' })).toThrow(
+      /^RECORD_DIR is refused in production: [^\n]+$/,
+    );
+  });
+
   it.each([
     [{ PORT: 'eighty' }, 'PORT must be a whole number of (a TCP port)'],
     [{ PORT: '70000' }, 'PORT must be from 0 to 65535 (a TCP port)'],
@@ -104,6 +111,12 @@ describe('readConfig', () => {
     [{ REQUEST_TIMEOUT_MS: '0' }, 'REQUEST_TIMEOUT_MS must be from 1 to 600000 milliseconds'],
     [{ POLL_INTERVAL_SECONDS: '1.5' }, 'POLL_INTERVAL_SECONDS must be a whole number of seconds'],
     [{ RETURN_TO_ORIGINS: 'https://a.example/path' }, 'RETURN_TO_ORIGINS must be origins'],
+    [{ SUBSCRIPTION_CALLBACK_ORIGINS: 'router' }, 'SUBSCRIPTION_CALLBACK_ORIGINS must be an http(s) URL'],
+    [
+      { SUBSCRIPTION_CALLBACK_ORIGINS: 'http://router:4000/callback' },
+      'SUBSCRIPTION_CALLBACK_ORIGINS must be origins',
+    ],
+    [{ SUBSCRIPTIONS_PER_ACCOUNT: '0' }, 'SUBSCRIPTIONS_PER_ACCOUNT must be from 1'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be a pino level'],
     [{ QUICKBOOKS_RATE_LIMIT: '500' }, 'QUICKBOOKS_RATE_LIMIT must be requests/seconds'],
     [{ QUICKBOOKS_RETRY_ATTEMPTS: '0' }, 'QUICKBOOKS_RETRY_ATTEMPTS must be from 1 to 20 attempts'],

@@ -18,10 +18,21 @@ import { priorities, type Priority } from './fairQueue.ts';
 import type { Fault, HttpRequest, HttpResponse } from './http.ts';
 import { createRateLimiter, type BudgetView as BucketView, type RateLimiter } from './rateLimit.ts';
 import { learntFrom } from './rateLimitHeaders.ts';
+import type { RecordedAs } from './recorder.ts';
 import { longestPauseMs, parseRetryAfter } from './retryAfter.ts';
 import type { Bucket } from './window.ts';
 
-export type { AttemptReport, BreakerState, Bucket, Call, CallReport, Priority, Reach, RetryPolicy };
+export type {
+  AttemptReport,
+  BreakerState,
+  Bucket,
+  Call,
+  CallReport,
+  Priority,
+  Reach,
+  RecordedAs,
+  RetryPolicy,
+};
 
 export interface CallerOptions {
   clock: Clock;

@@ -3,6 +3,7 @@ import { sql, type Kysely, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Tables } from '../db/tables.ts';
 import { isUuid } from './connection.ts';
+import { lockConnection } from './states.ts';
 import { sealedPlace, type AccountKeys, type ConnectionRef } from '../oauth/accountKeys.ts';
 
 /**
@@ -70,7 +71,12 @@ export function createWebhookSecrets(deps: {
       const byId = Map.groupBy(rows, (row) => row.connection_id);
       return ids.map((id) => {
         const own = byId.get(id);
-        return own && recipientOf(own, keys);
+        try {
+          return own && recipientOf(own, keys);
+        } catch (error) {
+          // One that cannot be opened is nobody else's trouble.
+          return error as Error;
+        }
       });
     },
     { cache: false, maxBatchSize: 100 },
@@ -78,6 +84,9 @@ export function createWebhookSecrets(deps: {
 
   return {
     async set(trx, ref, secret) {
+      // One after the other: of two at once, neither would see the other's, and both would stay for good.
+      const connection = await lockConnection(trx, ref.accountId, ref.id);
+      if (!connection || connection.status === 'DISCONNECTED') return;
       const present = (await accepted(trx, ref)).find((one) => one.accepted_until === null);
       if (present?.secret === secret) return;
       const of = <T extends { where(column: 'account_id' | 'connection_id', op: '=', value: string): T }>(

@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts';
 import type { Database } from '../db/database.ts';
+import type { DescribedProvider } from '../providers/configured/load.ts';
 
 /** What an operator's verb is given. Only `ops.ts` opens and closes things. */
 export interface Command {
@@ -26,9 +27,9 @@ export interface Call {
   operands: readonly string[];
   /** By name, without the dashes; absent where not given. */
   options: Readonly<Record<string, string | boolean | undefined>>;
-  /** Throws `ConfigurationError`. */
-  config(): Config;
-  /** Opened at the first call, closed by whoever made the call. Throws `ConfigurationError`. */
+  /** Read at the first call, with all integrations, described ones too. Rejects with `ConfigurationError`. */
+  settings(): Promise<{ config: Config; integrations: readonly DescribedProvider[] }>;
+  /** Opened at the first call, closed by whoever made the call. Rejects with `ConfigurationError`. */
   open(): Promise<Database>;
   /** One line or several on stdout. Resolves when they are written, so that a slow reader slows us down. */
   print(text: string): Promise<void>;

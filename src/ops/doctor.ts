@@ -1,4 +1,3 @@
-import type { Config } from '../config.ts';
 import { ConfigurationError } from '../errors.ts';
 import { shown, type Call, type Command } from './command.ts';
 import { checkDatabase } from './databaseChecks.ts';
@@ -31,18 +30,19 @@ function asLine({ check, level, message, cure }: Finding): string {
 
 async function* examine(call: Call): AsyncGenerator<Finding> {
   yield checkNode(process.versions.node);
-  let config: Config;
+  let settings: Awaited<ReturnType<Call['settings']>>;
   try {
-    config = call.config();
+    settings = await call.settings();
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     yield fail('settings', error.message, 'correct it; nothing else can be looked at before');
     return;
   }
+  const { config, integrations } = settings;
   yield ok('settings', config.production ? 'all are well formed, for production' : 'all are well formed');
   yield* checkRules(config);
   // They take a while, and depend on nothing of ours.
-  const providers = checkProviders(config);
+  const providers = checkProviders(config, integrations);
   yield* checkDatabase(config, call.open);
   yield* await providers;
 }

@@ -32,11 +32,11 @@ is sealed anew by it. Accounts that got one a few minutes ago, by a run that was
 Either way, data keys that were replaced a while ago and that no value names are deleted: at least 15 minutes
 after the newer key came, since services that are at work may still write what the old one sealed.`,
   async run(call) {
-    const { options, config, open } = call;
+    const { options, settings, open } = call;
     if (options['account'] !== undefined && options['data'] !== true)
       throw new UsageError('--account goes with --data');
     const accountId = options['account'] as string | undefined;
-    const master = await getMasterKeys(config());
+    const master = await getMasterKeys((await settings()).config);
     const database = await open();
     await requireSameSchema(database.db);
     return options['data'] === true
@@ -46,7 +46,7 @@ after the newer key came, since services that are at work may still write what t
 };
 
 async function rotateMaster(
-  { print, config }: Call,
+  { print, settings }: Call,
   database: Database,
   master: MasterKeys,
 ): Promise<ExitCode> {
@@ -54,7 +54,7 @@ async function rotateMaster(
   await print(
     `Sealing data keys by "${first}", the first of ENCRYPTION_KEYS: every running process must have it, too.`,
   );
-  return withDeps(database, master, config(), async (deps) => {
+  return withDeps(database, master, (await settings()).config, async (deps) => {
     await deleteOld(print, deps, undefined);
     const { resealed, corrupt, rows } = await rotateMasterKey(deps, (done) =>
       print(`sealed anew: ${counted(done, 'data key')}`),
@@ -91,12 +91,12 @@ async function rotateMaster(
 }
 
 async function rotateData(
-  { print, config }: Call,
+  { print, settings }: Call,
   database: Database,
   master: MasterKeys,
   accountId: string | undefined,
 ): Promise<ExitCode> {
-  return withDeps(database, master, config(), async (deps) => {
+  return withDeps(database, master, (await settings()).config, async (deps) => {
     await deleteOld(print, deps, accountId);
     const so = await rotateDataKeys(deps, accountId, ({ renewed, resealed }) =>
       print(`new: ${counted(renewed, 'data key')}; sealed anew: ${counted(resealed, 'value')}`),

@@ -1,10 +1,10 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
-import { readConfig, type Config } from '../config.ts';
+import { integrationsFile, readConfig, type Config } from '../config.ts';
 import { openDatabase, type Database } from '../db/database.ts';
 import { ConfigurationError } from '../errors.ts';
-import { builtInProviders } from '../providers/catalog.ts';
+import { loadIntegrations, publicClients } from '../providers/configured/load.ts';
 import { accountsErase } from './accountsErase.ts';
-import { UsageError, type Command, type ExitCode } from './command.ts';
+import { UsageError, type Call, type Command, type ExitCode } from './command.ts';
 import { connectionsList } from './connectionsList.ts';
 import { deliveriesRedrive } from './deliveriesRedrive.ts';
 import { doctor } from './doctor.ts';
@@ -67,13 +67,13 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   if (superfluous !== undefined)
     throw new UsageError(`${command.verb.join(' ')} does not know what "${superfluous}" is`);
 
-  let config: Config | undefined;
+  let settings: ReturnType<Call['settings']> | undefined;
   let opening: Promise<Database> | undefined;
-  const call = {
+  const call: Call = {
     operands: positionals,
     options: values,
-    config: () => (config ??= readConfig(builtInProviders.map(({ id }) => id))),
-    open: () => (opening ??= open(call.config())),
+    settings: () => (settings ??= readSettings()),
+    open: () => (opening ??= call.settings().then(({ config }) => open(config))),
     print,
   };
   try {
@@ -97,6 +97,13 @@ function parse(command: Command, args: readonly string[]) {
     if (code?.startsWith('ERR_PARSE_ARGS_') !== true) throw error;
     throw new UsageError(`${command.verb.join(' ')}: ${message.split('. ')[0]!}`);
   }
+}
+
+/** As the service reads them: what the file describes has settings of its own. */
+async function readSettings() {
+  const integrations = await loadIntegrations(integrationsFile());
+  const ids = integrations.map(({ provider }) => provider.id);
+  return { config: readConfig(ids, undefined, publicClients(integrations)), integrations };
 }
 
 function open({ databaseUrl, dataDir, databasePoolSize }: Config): Promise<Database> {

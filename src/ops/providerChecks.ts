@@ -1,15 +1,19 @@
 import type { Config } from '../config.ts';
-import { builtInProviders } from '../providers/catalog.ts';
+import type { DescribedProvider } from '../providers/configured/load.ts';
 import { fail, ok, warn, type Finding } from './finding.ts';
 
 const patienceMs = 3_000;
 
 /** One line for each host of each integration that is set up. An outage there is not ours: only a name that nobody knows fails. */
-export async function checkProviders(config: Config): Promise<Finding[]> {
-  const checks = builtInProviders.flatMap((provider): Promise<Finding>[] => {
+export async function checkProviders(
+  config: Config,
+  integrations: readonly DescribedProvider[],
+): Promise<Finding[]> {
+  const checks = integrations.flatMap(({ provider, isAimed }): Promise<Finding>[] => {
     const { credentials, endpoints } = config.integrations.get(provider.id)!;
     const isSet = credentials !== undefined || Object.keys(endpoints).length > 0;
-    if (!isSet && config.sandbox.enabled) return [settled(ok(provider.id, 'the sandbox stands in for it'))];
+    if (!isSet && !isAimed && config.sandbox.enabled)
+      return [settled(ok(provider.id, 'the sandbox stands in for it'))];
     const needsNone = provider.oauth.clientAuthentication === 'none';
     if (credentials === undefined && !needsNone)
       return [settled(ok(provider.id, 'not set up: connect answers NOT_CONFIGURED'))];

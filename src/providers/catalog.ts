@@ -1,4 +1,4 @@
-import type { Reach, RetryPolicy } from '../calls/caller.ts';
+import type { Reach, RecordedAs, RetryPolicy } from '../calls/caller.ts';
 import type { Endpoints, Provider, RateLimit } from './provider.ts';
 import { myCarrierPackets } from './myCarrierPackets.ts';
 import { quickbooks } from './quickbooks.ts';
@@ -41,3 +41,17 @@ export function createReachOf(catalog: Catalog, production: boolean): (id: strin
     return production ? 'public' : 'loopback';
   };
 }
+
+/** By the longest of all addresses that a URL begins with: whose request it is, and all that its provider masks. */
+export function createRecordedAs(catalog: Catalog): (url: string) => RecordedAs | undefined {
+  const known = catalog.list().flatMap(({ provider, endpoints }) => {
+    const as = { integration: provider.id, masked: Object.values(provider.masked ?? {}).flat() };
+    return Object.values({ ...endpoints })
+      .filter((address) => URL.canParse(address))
+      .map((address) => ({ address, as }));
+  });
+  known.sort((a, b) => b.address.length - a.address.length);
+  return (url) => known.find(({ address }) => url === address || /^[/?]/.test(rest(url, address)))?.as;
+}
+
+const rest = (url: string, address: string) => (url.startsWith(address) ? url.slice(address.length) : '');

@@ -37,13 +37,25 @@ export function classifyMyCarrierPackets(response: HttpResponse): Fault | undefi
 
 function verdictFor(status: number, body: string): Verdict {
   // A page speaks of the route, or of a proxy: to believe it would declare carriers gone during a maintenance.
-  if (status === 404 && isPage(body)) return { code: 'BAD_REQUEST' };
+  if (status === 404 && (isPage(body) || isOfRoute(body))) return { code: 'BAD_REQUEST' };
   const answer = status === 400 ? asObject(jsonIn(body)) : undefined;
   if (asObject(answer?.ModelState) ?? asObject(answer?.modelState)) return { code: 'VALIDATION_FAILED' };
   return verdictOf(status);
 }
 
 const isPage = (body: string) => /^\s*</.test(body);
+
+/**
+ * What ASP.NET itself says of an address or of parameters that it has no action for: `{ "Message": "No HTTP resource
+ * was found ...", "MessageDetail" }`. A server that hides details from strangers leaves the second out. What an action
+ * says of a carrier has neither.
+ */
+function isOfRoute(body: string): boolean {
+  const answer = asObject(jsonIn(body));
+  const detail = textOf(answer?.MessageDetail ?? answer?.messageDetail);
+  const message = textOf(answer?.Message ?? answer?.message) ?? '';
+  return detail !== undefined || /^No HTTP resource was found/i.test(message);
+}
 
 /**
  * One carrier's part of an answer that is a list (GetCarrierContacts: `[{ Success, Message, Carrier }]`), or an

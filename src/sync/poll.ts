@@ -85,10 +85,11 @@ export function createPolling(deps: {
   onMissed?: (integrationId: string, count: number) => void;
 }): Polling {
   const { db, forAccount, catalog, api, intervalMs, clock, log } = deps;
-  const me = clock.randomUUID();
   const wakeups = createWakeups(clock);
   const stopping = new AbortController();
   const busy = new Set<Promise<void>>();
+  /** The leases of what is being worked on. */
+  const held = new Set<string>();
   const now = () => new Date(clock.now());
   /** A webhook may come after the poll that found its change: by so much. */
   const webhookPatienceMs = Math.min(300_000, 2 * intervalMs);
@@ -267,20 +268,8 @@ export function createPolling(deps: {
       .transaction()
       .execute(async (trx) => {
         const status = isLast ? await trusted(trx, claimed, missed) : undefined;
-        const quiet = round.news === 0 && changes.length === 0;
-        const step: RoundStep = isLast
-          ? {
-              ...{
-                round: null,
-                cursor: new Date(Date.parse(at) - reads.overlapMs),
-                met: true,
-                release: true,
-              },
-              quietPolls: quiet ? claimed.quietPolls + 1 : 0,
-              nextPollAt: nextPollAt(reads, quiet ? claimed.quietPolls + 1 : 0, status),
-            }
-          : { round: moved };
-        if (!(await stepRound(trx, claimed, me, step))) return false;
+        // Before anything is stored: whether it still may be.
+        if (!(await stepRound(trx, claimed, { round: moved }))) return false;
         const columns: StatusColumns = {
           last_polled_at: now().toISOString(),
           ...(isLast && {
@@ -297,6 +286,22 @@ export function createPolling(deps: {
           columns,
         });
         moved.news = round.news + news.length;
+        const quietPolls = moved.news === 0 ? claimed.quietPolls + 1 : 0;
+        await stepRound(
+          trx,
+          claimed,
+          isLast
+            ? {
+                ...{
+                  round: null,
+                  cursor: new Date(Date.parse(at) - reads.overlapMs),
+                  met: true,
+                  release: true,
+                },
+                ...{ quietPolls, nextPollAt: nextPollAt(reads, quietPolls, status) },
+              }
+            : { round: moved },
+        );
         if (round.source === 'POLL') deps.onApplied?.(connection.integrationId, news);
         const kinds: SyncEventKind[] = [];
         if (isTold) kinds.push('SYNC_PROGRESSED');
@@ -349,7 +354,7 @@ export function createPolling(deps: {
     const { accountId, connectionId, resource } = claimed;
     // Whoever makes the connection ACTIVE again makes its rounds due.
     if (cause.code === 'REAUTHORIZATION_REQUIRED' || cause.code === 'NOT_CONNECTED') {
-      await stepRound(forAccount(accountId), claimed, me, { nextPollAt: null, release: true });
+      await stepRound(forAccount(accountId), claimed, { nextPollAt: null, release: true });
       return;
     }
     const isPause = pauses.has(cause.code) && cause.retryAfterSeconds !== undefined;
@@ -380,7 +385,7 @@ export function createPolling(deps: {
           release: true,
           ...(lost && { round: null, nextPollAt: now() }),
         };
-        if (!(await stepRound(trx, claimed, me, step))) return;
+        if (!(await stepRound(trx, claimed, step))) return;
         const columns: StatusColumns = {
           state: isPause ? 'RATE_LIMITED' : 'FAILING',
           consecutive_failures: failures,
@@ -406,7 +411,7 @@ export function createPolling(deps: {
     const reads = connection && readsOf(connection, resource);
     // Whoever makes it ACTIVE again makes its rounds due.
     if (connection?.status !== 'ACTIVE' || !reads) {
-      await stepRound(account, claimed, me, { nextPollAt: null, release: true });
+      await stepRound(account, claimed, { nextPollAt: null, release: true });
       return;
     }
     const failures = await failuresOf(claimed);
@@ -423,10 +428,10 @@ export function createPolling(deps: {
         if (next === undefined || next === 'ended') return;
         round = next;
       }
-      await stepRound(account, claimed, me, { release: true });
+      await stepRound(account, claimed, { release: true });
     } catch (error) {
       if (stopping.signal.aborted) {
-        await stepRound(account, claimed, me, { release: true });
+        await stepRound(account, claimed, { release: true });
         return;
       }
       const isExpected = error instanceof IntegrationError;
@@ -452,7 +457,7 @@ export function createPolling(deps: {
     forAccount(claimed.accountId)
       .transaction()
       .execute(async (trx) => {
-        if (!(await stepRound(trx, claimed, me, { round }))) return false;
+        if (!(await stepRound(trx, claimed, { round }))) return false;
         if (!isShown(round)) return true;
         const columns: StatusColumns = {
           state: stateOf(round),
@@ -467,20 +472,23 @@ export function createPolling(deps: {
 
   const takeRounds = async (): Promise<boolean> => {
     const free = concurrency - busy.size;
-    const claimed = free > 0 ? await claimRounds(db, me, free, now()) : [];
+    // From before the look, which may just miss what is news during it.
+    const news = wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2));
+    const claimed = free > 0 ? await claimRounds(db, free, now()) : [];
     for (const one of claimed) {
+      held.add(one.lease);
       const work = workRound(one)
         .catch((error: unknown) =>
           log.warn({ err: error, connectionId: one.connectionId }, 'a sync was interrupted'),
         )
         .finally(() => {
           busy.delete(work);
+          held.delete(one.lease);
           wakeups.wake('');
         });
       busy.add(work);
     }
-    if (claimed.length < free || free === 0)
-      await Promise.race([wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2)), stopped]);
+    if (claimed.length < free || free === 0) await Promise.race([news, stopped]);
     return true;
   };
   const stopped = new Promise<void>((resolve) => {
@@ -493,7 +501,7 @@ export function createPolling(deps: {
     clock,
     renewEveryMs,
     async () => {
-      if (busy.size > 0) await renewRounds(db, me);
+      if (held.size > 0) await renewRounds(db, [...held]);
       return false;
     },
     (error) => log.warn({ err: error }, 'the leases of syncs cannot be renewed'),

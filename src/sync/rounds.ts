@@ -40,6 +40,8 @@ export interface ClaimedRound {
   round: Round | null;
   requested: 'FULL' | 'CHANGES' | null;
   quietPolls: number;
+  /** Of this claim alone: the same process may lose a round and take it again while it is still at work on it. */
+  lease: string;
 }
 
 /** Who does not renew it in time has lost it: another process may be at work. */
@@ -51,20 +53,15 @@ const own = (claimed: ClaimedRound) => sql`
   account_id = ${claimed.accountId} and connection_id = ${claimed.connectionId}::uuid and resource = ${claimed.resource}`;
 
 /** Takes up to `count` that are due, the longest waiting first. One statement, and flat whatever is due. */
-export async function claimRounds(
-  db: Kysely<Tables>,
-  owner: string,
-  count: number,
-  now: Date,
-): Promise<ClaimedRound[]> {
+export async function claimRounds(db: Kysely<Tables>, count: number, now: Date): Promise<ClaimedRound[]> {
   const { rows } = await sql<ClaimedRound>`
-    update sync_rounds r set lease_owner = ${owner}, lease_until = ${lease}
+    update sync_rounds r set lease_owner = gen_random_uuid(), lease_until = ${lease}
     from (select account_id, connection_id, resource from sync_rounds
       where next_poll_at <= ${now} and coalesce(lease_until, '-infinity') < now()
       order by next_poll_at limit ${count} for update skip locked) due
     where r.account_id = due.account_id and r.connection_id = due.connection_id and r.resource = due.resource
     returning r.account_id as "accountId", r.connection_id as "connectionId", r.resource, r.cursor, r.round,
-      r.requested, r.quiet_polls as "quietPolls"`.execute(db);
+      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease`.execute(db);
   return rows;
 }
 
@@ -88,7 +85,6 @@ export interface RoundStep {
 export async function stepRound(
   db: Kysely<Tables>,
   claimed: ClaimedRound,
-  owner: string,
   step: RoundStep,
 ): Promise<boolean> {
   const { round, cursor, nextPollAt, quietPolls, met = false, release = false } = step;
@@ -105,17 +101,22 @@ export async function stepRound(
         when ${nextPollAt === undefined} then next_poll_at
         when requested is distinct from ${claimed.requested}::text then '-infinity'
         else ${nextPollAt ?? null}::timestamptz end
-    where ${own(claimed)} and lease_owner = ${owner} and lease_until > now()
+    where ${own(claimed)} and lease_owner = ${claimed.lease} and lease_until > now()
     returning 1`.execute(db);
   return rows.length === 1;
 }
 
-/** Of all that `owner` holds: a page may take longer than a lease. */
-export async function renewRounds(db: Kysely<Tables>, owner: string): Promise<void> {
+/** Those that are still held: a page may take longer than a lease. */
+export async function renewRounds(db: Kysely<Tables>, leases: readonly string[]): Promise<void> {
   await sql`
-    update sync_rounds set lease_until = ${lease} where lease_owner = ${owner} and lease_until > now()`.execute(
-    db,
-  );
+    update sync_rounds set lease_until = ${lease}
+    where lease_owner = any(${leases}::uuid[]) and lease_until > now()`.execute(db);
+}
+
+/** For the only process of a database, when it starts: whoever holds a lease is gone. */
+export async function endAllRoundLeases(db: Kysely<Tables>): Promise<void> {
+  await sql`
+    update sync_rounds set lease_owner = null, lease_until = null where lease_owner is not null`.execute(db);
 }
 
 /** These are due now: something says that they have changed. */

@@ -9,7 +9,13 @@ import type { Listener } from '../db/notifications.ts';
 import { toStored } from '../db/problems.ts';
 import type { StoredNotice, Tables } from '../db/tables.ts';
 import { createWakeups } from '../db/wakeups.ts';
-import { problem, problemOf, type IntegrationProblem, type ProblemCode } from '../errors.ts';
+import {
+  IntegrationError,
+  problem,
+  problemOf,
+  type IntegrationProblem,
+  type ProblemCode,
+} from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import { applyChanges, type AppliedChange, type RecordChange } from '../sync/changes.ts';
@@ -65,8 +71,10 @@ const pruneEveryMs = 600_000;
 const readWithinMs = 10_000;
 
 const mostAttempts = 5;
-const firstPauseMs = 1_000;
-const longestPauseMs = 300_000;
+/** What trying again cannot mend is given up soon. */
+const pausesMs = [1_000, 2_000, 4_000, 8_000];
+/** Twelve minutes in all: where calls are few no breaker opens, and a short outage is not to end what it befalls. */
+const outagePausesMs = [2_000, 15_000, 90_000, 600_000];
 /** A record that was announced and is not there: twice, its provider may be behind itself. */
 const lookAgain = 2;
 
@@ -101,18 +109,26 @@ export function createDeliveries(deps: {
   onApplied?: (integrationId: string, news: readonly AppliedChange[]) => void;
 }): Deliveries {
   const { db, forAccount, catalog, caller, api, health, clock, log } = deps;
-  const me = clock.randomUUID();
   const wakeups = createWakeups(clock);
   const stopping = new AbortController();
   const busy = new Set<Promise<void>>();
+  /** The leases of what is being worked off. */
+  const held = new Set<string>();
   const now = () => new Date(clock.now());
 
-  const failed = (delivery: WaitingDelivery, cause: IntegrationProblem, integrationId: string): Outcome => {
-    const counts =
-      !blameless.has(cause.code) && !(cause.retryable && caller.breakerState(integrationId) !== 'closed');
+  const failed = (
+    delivery: WaitingDelivery,
+    cause: IntegrationProblem,
+    integrationId: string,
+    wasSent = true,
+  ): Outcome => {
+    // That there was no time left to ask at all is the fault of those before it in line.
+    const isBlameless = blameless.has(cause.code) || (cause.code === 'DEADLINE_EXCEEDED' && !wasSent);
+    const counts = !isBlameless && !(cause.retryable && caller.breakerState(integrationId) !== 'closed');
     const attempts = delivery.attempts + (counts ? 1 : 0);
     const isDead = counts && attempts >= mostAttempts;
-    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(delivery.attempts, 20));
+    const pauses = cause.retryable ? outagePausesMs : pausesMs;
+    const pauseMs = pauses[Math.min(delivery.attempts, pauses.length - 1)]!;
     const waitMs = Math.max(pauseMs * (0.75 + clock.random() / 2), (cause.retryAfterSeconds ?? 0) * 1_000);
     return {
       id: delivery.id,
@@ -153,7 +169,7 @@ export function createDeliveries(deps: {
       .where('connection_id', '=', id)
       .executeTakeFirst();
     const user = row?.external_user_id;
-    return user === null || user === undefined || users.includes(user);
+    return users.length > 0 && (user === null || user === undefined || users.includes(user));
   };
 
   /** What one batch of a connection comes to. Reads from the provider; writes nothing. */
@@ -204,14 +220,20 @@ export function createDeliveries(deps: {
         signal: stopping.signal,
       }),
     );
+    // What we cut off ourselves says nothing of any delivery.
+    stopping.signal.throwIfAborted();
     const fetchedAt = now();
     for (const { told, ...ref } of reads) {
       const verdict = verdicts.get(ref);
-      const fail = (cause: IntegrationProblem) => {
+      const fail = (cause: IntegrationProblem, wasSent?: boolean) => {
         for (const { delivery } of told)
-          outcomes.set(delivery.id, failed(delivery, cause, connection.integrationId));
+          outcomes.set(delivery.id, failed(delivery, cause, connection.integrationId, wasSent));
       };
-      if ('failure' in verdict) fail(problemOf(verdict.failure));
+      if ('failure' in verdict)
+        fail(
+          problemOf(verdict.failure),
+          verdict.failure instanceof IntegrationError ? verdict.failure.sent : true,
+        );
       else if (verdict.snapshot === null && told.some(({ delivery }) => delivery.attempts < lookAgain))
         fail(problem('NOT_FOUND', 'The provider announced a record that it does not have.', fetchedAt));
       else {
@@ -311,7 +333,7 @@ export function createDeliveries(deps: {
     forAccount(queue.accountId)
       .transaction()
       .execute(async (trx) => {
-        if (!(await renewLease(trx, queue, me))) return false;
+        if (!(await renewLease(trx, queue))) return false;
         await storeOutcomes(trx, queue.accountId, outcomes, now());
         if (!connection || !rest) return true;
         const { news, unstorable } = await applyChanges(
@@ -337,11 +359,13 @@ export function createDeliveries(deps: {
       for (let round = 0; round < batchesInARow && !stopping.signal.aborted; round++) {
         const waiting = await listWaiting(forAccount(queue.accountId), queue, now(), batchSize);
         if (waiting.length === 0) break;
-        // Those that failed before go by themselves: what makes them fail may take its time.
-        const fresh = waiting.filter((delivery) => delivery.attempts === 0);
-        const batch = fresh.length > 0 ? fresh : waiting;
-        if (!(await workApart(queue, batch))) return;
-        if (batch.length === waiting.length && waiting.length < batchSize) break;
+        // Those that failed before go by themselves, and last: what makes them fail may take its time.
+        const [fresh, again] = [true, false].map((isFirst) =>
+          waiting.filter((delivery) => (delivery.attempts === 0) === isFirst),
+        );
+        for (const batch of [fresh!, again!])
+          if (batch.length > 0 && !(await workApart(queue, batch))) return;
+        if (waiting.length < batchSize) break;
       }
     } catch (error) {
       if (!stopping.signal.aborted)
@@ -349,23 +373,26 @@ export function createDeliveries(deps: {
       // Not at once: what stopped this one may stop the next.
       await clock.sleep(lookEveryMs, stopping.signal).catch(() => undefined);
     }
-    await releaseQueue(db, queue, me, now());
+    await releaseQueue(db, queue, now());
   };
 
   const takeQueues = async (): Promise<boolean> => {
     const free = concurrency - busy.size;
-    const claimed = free > 0 ? await claimQueues(db, me, free, now()) : [];
+    // From before the look, which may just miss what is news during it.
+    const news = wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2));
+    const claimed = free > 0 ? await claimQueues(db, free, now()) : [];
     for (const queue of claimed) {
+      held.add(queue.lease);
       const work = workQueue(queue)
         .catch((error: unknown) => log.warn({ err: error }, 'a queue of deliveries could not be released'))
         .finally(() => {
           busy.delete(work);
+          held.delete(queue.lease);
           wakeups.wake('');
         });
       busy.add(work);
     }
-    if (claimed.length < free || free === 0)
-      await Promise.race([wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2)), stopped]);
+    if (claimed.length < free || free === 0) await Promise.race([news, stopped]);
     return true;
   };
   const stopped = new Promise<void>((resolve) => {
@@ -379,7 +406,7 @@ export function createDeliveries(deps: {
       clock,
       renewEveryMs,
       async () => {
-        if (busy.size > 0) await renewLeases(db, me);
+        if (held.size > 0) await renewLeases(db, [...held]);
         return false;
       },
       onError,
@@ -405,7 +432,9 @@ export function createDeliveries(deps: {
 /** Of the database, which is away or too busy: nothing is wrong with what it was given. */
 function isPassing(error: unknown): boolean {
   const { code } = error as { code?: unknown };
-  const isRefused = typeof code === 'string' && /^(?:2[1-3]|42|54)...$/.test(code);
+  // Of SQLSTATEs, those that tell of the server, of others' work and of too little time: 08, 40, 53, 55, 57, 58.
+  const isState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E');
+  const isRefused = isState && !/^(?:08|40|5[3578])/.test(code);
   const isDefect = error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError;
   return !isRefused && !isDefect;
 }

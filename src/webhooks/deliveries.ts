@@ -33,7 +33,7 @@ const deliveryOf = (row: Row): WebhookDelivery => ({
 });
 
 /** What a cursor of `listDeliveries` decodes to. */
-export const deliveryPosition = /^\d{1,16} [\da-f-]{36}$/;
+export const deliveryPosition = /^\d{1,16} [\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
 
 /** A page of each of several connections of one account, the newest first, in one statement. */
 export async function listDeliveries(
@@ -103,9 +103,16 @@ export async function redriveDead(db: Kysely<Tables>, now: Date): Promise<number
 
 async function redrive(db: Kysely<Tables>, now: Date, which: ReturnType<typeof sql>): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    with revived as (
+    with held as (
+      -- Queues before deliveries, as workers lock them; and never one that is not there.
+      select q.account_id, q.connection_id from delivery_queues q
+      where (q.account_id, q.connection_id) in (
+        select account_id, connection_id from webhook_deliveries where ${which} and status in ('DEAD', 'FAILED'))
+      order by 1, 2 for update
+    ), revived as (
       update webhook_deliveries set status = 'RECEIVED', attempts = 0, next_attempt_at = null, problem = null
       where ${which} and status in ('DEAD', 'FAILED') and connection_id is not null
+        and (select count(*) from held) >= 0
       returning account_id, connection_id
     ), queued as (
       insert into delivery_queues as q (account_id, connection_id, due_at)

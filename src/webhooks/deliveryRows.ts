@@ -123,6 +123,8 @@ export interface ClaimedQueue {
   connectionId: string;
   /** Moves with what is added. */
   version: number;
+  /** Of this claim alone: the same process may lose a queue and take it again while it is still at work on it. */
+  lease: string;
 }
 
 /** Who does not renew it in time has lost it: another process may be at work. */
@@ -131,47 +133,38 @@ const leaseSeconds = 30;
 export const renewEveryMs = 8_000;
 
 /** Takes up to `count` connections that have work, the longest waiting first. */
-export async function claimQueues(
-  db: Kysely<Tables>,
-  owner: string,
-  count: number,
-  now: Date,
-): Promise<ClaimedQueue[]> {
+export async function claimQueues(db: Kysely<Tables>, count: number, now: Date): Promise<ClaimedQueue[]> {
   const { rows } = await sql<ClaimedQueue>`
     update delivery_queues q
-    set lease_owner = ${owner}, lease_until = now() + ${leaseSeconds} * interval '1 second'
+    set lease_owner = gen_random_uuid(), lease_until = now() + ${leaseSeconds} * interval '1 second'
     from (select account_id, connection_id from delivery_queues
       where due_at <= ${now} and due_at <> 'infinity' and coalesce(lease_until, '-infinity') < now()
       order by due_at limit ${count} for update skip locked) due
     where q.account_id = due.account_id and q.connection_id = due.connection_id
-    returning q.account_id as "accountId", q.connection_id as "connectionId", q.version`.execute(db);
+    returning q.account_id as "accountId", q.connection_id as "connectionId", q.version,
+      q.lease_owner as lease`.execute(db);
   return rows;
 }
 
 /** Within the transaction that stores what was done. False: the lease is lost, and nothing may be stored. */
-export async function renewLease(db: Kysely<Tables>, queue: ClaimedQueue, owner: string): Promise<boolean> {
+export async function renewLease(db: Kysely<Tables>, queue: ClaimedQueue): Promise<boolean> {
   const { rows } = await sql`
     update delivery_queues set lease_until = now() + ${leaseSeconds} * interval '1 second'
-    where account_id = ${queue.accountId} and connection_id = ${queue.connectionId} and lease_owner = ${owner}
+    where account_id = ${queue.accountId} and connection_id = ${queue.connectionId} and lease_owner = ${queue.lease}
       and lease_until > now()
     returning 1`.execute(db);
   return rows.length === 1;
 }
 
-/** Of all that `owner` holds. */
-export async function renewLeases(db: Kysely<Tables>, owner: string): Promise<void> {
+/** Those that are still held. */
+export async function renewLeases(db: Kysely<Tables>, leases: readonly string[]): Promise<void> {
   await sql`
     update delivery_queues set lease_until = now() + ${leaseSeconds} * interval '1 second'
-    where lease_owner = ${owner} and lease_until > now()`.execute(db);
+    where lease_owner = any(${leases}::uuid[]) and lease_until > now()`.execute(db);
 }
 
 /** Due again at once when something was added meanwhile, else with its next retry, else never. */
-export async function releaseQueue(
-  db: Kysely<Tables>,
-  queue: ClaimedQueue,
-  owner: string,
-  now: Date,
-): Promise<void> {
+export async function releaseQueue(db: Kysely<Tables>, queue: ClaimedQueue, now: Date): Promise<void> {
   await sql`
     update delivery_queues q set lease_owner = null, lease_until = null,
       due_at = case when q.version <> ${queue.version} then least(q.due_at, ${now}) else coalesce((
@@ -179,7 +172,15 @@ export async function releaseQueue(
         where account_id = q.account_id and connection_id = q.connection_id and status in ('RECEIVED', 'FAILED')),
         'infinity') end
     where q.account_id = ${queue.accountId} and q.connection_id = ${queue.connectionId}
-      and q.lease_owner = ${owner}`.execute(db);
+      and q.lease_owner = ${queue.lease}`.execute(db);
+}
+
+/** For the only process of a database, when it starts: whoever holds a lease is gone. */
+export async function endAllQueueLeases(db: Kysely<Tables>): Promise<void> {
+  await sql`
+    update delivery_queues set lease_owner = null, lease_until = null where lease_owner is not null`.execute(
+    db,
+  );
 }
 
 export interface WaitingDelivery {

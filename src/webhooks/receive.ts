@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { WebhookSecrets } from '../connections/webhookSecrets.ts';
 import type { StoredNotice, Tables } from '../db/tables.ts';
 import type { Log } from '../log.ts';
+import { within } from '../deadline.ts';
 import { UnreadableWebhook, type Announcement, type Notice } from '../providers/announcements.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import { insertDeliveries, type NewDelivery } from './deliveryRows.ts';
@@ -81,7 +82,9 @@ export function createReceiver(deps: {
       return ['wrong type', { status: 415, body: { error: 'The content type must be application/json.' } }];
 
     const own = webhook.secretOf === 'connection';
-    const recipient = own ? await secrets.find(provider.id, request.connectionId) : undefined;
+    const recipient = own
+      ? await within(secrets.find(provider.id, request.connectionId), patienceMs, clock)
+      : undefined;
     const accepted = own
       ? recipient?.secrets
       : request.connectionId === undefined && configured.webhookSecrets;

@@ -41,7 +41,8 @@ export function verify(
   const { signatures, pairs } = read(scheme, header);
   if (signatures.length === 0) return refused('malformed signature');
 
-  const id = scheme.idHeader === undefined ? undefined : headers[scheme.idHeader];
+  // A blank one names nothing: all that have it would pass for the same.
+  const id = scheme.idHeader === undefined ? undefined : headers[scheme.idHeader]?.trim() || undefined;
   if (scheme.signed.includes('{id}') && !isPart(id)) return refused('no id');
   let timestamp = '';
   if (scheme.timestamp) {

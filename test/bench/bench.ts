@@ -11,23 +11,35 @@ import { openBenchDatabase } from './postgres.ts';
 import { queue } from './queue.ts';
 import { asJson, asTable, type Row } from './report.ts';
 import { retry } from './retry.ts';
+import { subscriptions } from './subscriptions.ts';
 
-const benches: readonly Bench[] = [acquire, core, idleKeys, queue, fairness, retry, accuracy, fetchMany];
+const benches: readonly Bench[] = [
+  acquire,
+  core,
+  idleKeys,
+  queue,
+  fairness,
+  retry,
+  accuracy,
+  fetchMany,
+  subscriptions,
+];
 
 const usage = `npm run bench -- [name ...] [options]
 
-Measures the rate limiter, the queue and the retries against the libraries one would otherwise take, and what a
-provider's file chooses against the other ways its API has, in the same run. Names: only these.
+Measures the rate limiter, the queue, the retries and subscriptions against the libraries one would otherwise take, and
+what a provider's file chooses against the other ways its API has, in the same run. Names: only these.
 Only ratios count: absolute figures differ by machine and by hour. A goal that is missed is printed, and no failure.
 
   --only <name>    the same as a name
   --seconds <n>    length of the runs that take time: overload, failing provider (default 10)
+  --sockets <n>    WebSockets that follow one event (default 1000)
   --json           one JSON object a line instead of the table
   --help
 
 DATABASE_URL names a PostgreSQL server on which databases may be created; without it, one is started from npm.
 
-${benches.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
+${benches.map(({ name, title }) => `  ${name.padEnd(13)} ${title}`).join('\n')}
 `;
 
 /** @throws what to tell the person, as the message */
@@ -37,6 +49,7 @@ function readOptions() {
     options: {
       only: { type: 'string', multiple: true, default: [] },
       seconds: { type: 'string', default: '10' },
+      sockets: { type: 'string', default: '1000' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -45,15 +58,17 @@ function readOptions() {
   if (!(seconds >= 1)) throw new Error('--seconds wants a number of 1 or more');
   const only = [...positionals, ...values.only];
   const unknown = only.filter((one) => !benches.some(({ name }) => name === one));
+  const sockets = Number(values.sockets);
+  if (!(sockets >= 100)) throw new Error('--sockets wants a number of 100 or more');
   if (unknown.length > 0)
     throw new Error(
       `no bench ${unknown.join(', ')}: there are ${benches.map(({ name }) => name).join(', ')}`,
     );
   const chosen = benches.filter(({ name }) => only.length === 0 || only.includes(name));
-  return { ...values, seconds, chosen };
+  return { ...values, seconds, sockets, chosen };
 }
 
-async function run({ chosen, seconds, json }: ReturnType<typeof readOptions>): Promise<void> {
+async function run({ chosen, seconds, sockets, json }: ReturnType<typeof readOptions>): Promise<void> {
   const needsDatabase = chosen.some(({ usesDatabase }) => usesDatabase);
   const database = needsDatabase ? await openBenchDatabase() : undefined;
   const rows: Row[] = [];
@@ -63,6 +78,7 @@ async function run({ chosen, seconds, json }: ReturnType<typeof readOptions>): P
       process.stderr.write(`${name}: ${title} `);
       await measure({
         seconds,
+        sockets,
         databaseUrl: database?.url ?? '',
         report(figure) {
           const row = { bench: name, ...figure };

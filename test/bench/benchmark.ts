@@ -10,6 +10,8 @@ export interface Bench {
 export interface BenchOptions {
   /** Of runs that go by the clock. */
   seconds: number;
+  /** That follow one event. */
+  sockets: number;
   /** A migrated database; empty unless the bench uses one. */
   databaseUrl: string;
   report: Report;

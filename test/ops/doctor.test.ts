@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -124,6 +124,50 @@ describe('doctor', { timeout: 90_000 }, () => {
     holder.signal('SIGKILL');
     await holder.ended;
     await installation.remove();
+  });
+
+  it('knows described integrations and their settings, a public client too', async () => {
+    const server = await scriptedServer();
+    const file = join(directory, '..', 'integrations.yaml');
+    const described = (id: string, more: string) => `
+  - id: ${id}
+    displayName: ${id}
+    docs: https://developer.acme.example/oauth
+    authorizeUrl: http://127.0.0.1:1/authorize
+    tokenUrl: ${server.url}/token
+    api: { baseUrl: ${server.url}/v1 }
+    profile: { path: /me, idPath: sub }
+    resources: { Note: { path: '/notes/{id}' } }${more}`;
+    writeFileSync(
+      file,
+      `integrations:${described('acme-crm', '')}${described('acme-notes', '\n    clientAuth: none')}${described('acme-off', '')}`,
+    );
+    const own = { DATA_DIR: directory, SANDBOX: 'true', INTEGRATIONS_FILE: file };
+    const { of, levels } = await findings({
+      ...{ ...own, ACME_CRM_CLIENT_ID: 'id', ACME_CRM_CLIENT_SECRET: 'x', ACME_NOTES_CLIENT_ID: 'id' },
+    });
+    for (const id of ['acme-crm', 'acme-notes'])
+      expect(of(id)).toEqual(
+        expect.arrayContaining([{ check: id, level: 'ok', message: `${server.url} answers (200)` }]),
+      );
+    expect(of('acme-off')).toMatchObject([
+      { level: 'ok', message: expect.stringMatching(/^not set up/) as string },
+    ]);
+    expect(of('quickbooks')).toMatchObject([{ message: 'the sandbox stands in for it' }]);
+    expect(levels).not.toContain('FAIL');
+
+    const wrong = await findings({ ...own, ACME_CRM_RATE_LIMIT: 'many', ACME_NOTES_CLIENT_ID: 'id' });
+    expect(wrong.of('settings')).toMatchObject([
+      { level: 'FAIL', message: expect.stringMatching(/^ACME_CRM_RATE_LIMIT must be /) as string },
+    ]);
+    const missing = await findings({ ...own, INTEGRATIONS_FILE: join(directory, 'none.yaml') });
+    expect(missing.of('settings')).toMatchObject([
+      {
+        level: 'FAIL',
+        message: expect.stringMatching(/^INTEGRATIONS_FILE .* cannot be read \(ENOENT\)$/) as string,
+      },
+    ]);
+    await server.close();
   });
 
   it('asks the hosts of the integrations that are set up, all at one time, and takes any answer', async () => {

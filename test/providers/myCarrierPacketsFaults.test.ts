@@ -37,6 +37,21 @@ describe('classifyMyCarrierPackets', () => {
     [403, { Message: 'No access' }, 'FORBIDDEN', 'No access'],
     [404, { Message: 'Carrier not found' }, 'NOT_FOUND', 'Carrier not found'],
     [404, 'Not Found', 'NOT_FOUND', 'Not Found'],
+    [
+      404,
+      {
+        Message: 'No HTTP resource was found that matches the request URI.',
+        MessageDetail: "No action was found on the controller 'Carrier' that matches the request.",
+      },
+      'BAD_REQUEST',
+      "No HTTP resource was found that matches the request URI.: No action was found on the controller 'Carrier' that matches the request.",
+    ],
+    [
+      404,
+      { Message: 'No HTTP resource was found that matches the request URI.' },
+      'BAD_REQUEST',
+      'No HTTP resource was found that matches the request URI.',
+    ],
     [404, page('404 - File or directory not found.'), 'BAD_REQUEST', '404 - File or directory not found.'],
     [
       405,

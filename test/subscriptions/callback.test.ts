@@ -101,8 +101,7 @@ describe.each(databaseKinds)('a subscription over callbacks, %s', (_kind, open) 
   afterAll(() => edge?.close());
 
   const ask = (body: object) => edge.post(body, { accept, authorization: acme.authorization });
-  const readers = (count: number, timeout = 5_000) =>
-    expect.poll(() => edge.product.feed.readers(), { timeout }).toBe(count);
+  const readers = (count: number) => edge.readers(count);
   const nexts = () => router.posted.filter(({ body }) => body.action === 'next');
   /** Ends what the router follows. */
   const end = async () => {
@@ -178,7 +177,7 @@ describe('callbacks', () => {
   afterEach(async () => {
     router.answer = () => 404;
     await acme.append('CONNECTION_CHANGED');
-    await expect.poll(() => edge.product.feed.readers(), { timeout: 5_000 }).toBe(0);
+    await edge.readers(0, 5_000);
     await router.close();
   });
   afterAll(() => edge?.close());
@@ -188,7 +187,7 @@ describe('callbacks', () => {
   const codeOf = async (answer: Response) =>
     ((await answer.json()) as { errors: { extensions: { code: string } }[] }).errors[0]!.extensions.code;
   const actions = () => router.posted.map(({ body }) => body.action);
-  const readers = (count: number) => expect.poll(() => edge.product.feed.readers()).toBe(count);
+  const readers = (count: number) => edge.readers(count);
 
   it.each<[string, () => { body: object; headers?: Record<string, string> }, number, string]>([
     [
@@ -351,7 +350,7 @@ describe('callbacks', () => {
     ]);
     router.answer = () => 500;
     await acme.append();
-    await expect.poll(() => edge.product.feed.readers(), { timeout: 8_000 }).toBe(0);
+    await edge.readers(0, 8_000);
     expect(router.posted).toHaveLength(10);
   });
 

@@ -57,6 +57,8 @@ export interface Edge {
   /** Subscribes over a WebSocket of its own. */
   listen(authorization: string, query: string, variables?: Record<string, unknown>): Listening;
   post(body: object, headers?: Record<string, string>, path?: string): Promise<Response>;
+  /** Resolves once so many subscriptions run. */
+  readers(count: number, withinMs?: number): Promise<void>;
   /** Ends the server alone. */
   stop(): Promise<void>;
   close(): Promise<void>;
@@ -78,7 +80,9 @@ export interface Listening {
 
 export async function openEdge(
   open: OpenTestDatabase,
-  settings: Partial<Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions'>> = {},
+  settings: Partial<
+    Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity'>
+  > = {},
 ): Promise<Edge> {
   const product = await openCore(open);
   const { clock } = product;
@@ -155,9 +159,10 @@ export async function openEdge(
         headers: { 'content-type': 'application/json', ...headers },
         body: JSON.stringify(body),
       }),
+    readers: (count, withinMs) => until(() => product.feed.readers() === count, withinMs),
     stop: () => server.close(),
     async close() {
-      await Promise.all([...clients].map((client) => client.dispose()));
+      for (const client of clients) await client.dispose();
       await server.close();
       await product.close();
     },

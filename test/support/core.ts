@@ -10,7 +10,9 @@
 import { graphql, type ExecutionResult } from 'graphql';
 import { createContext } from '../../resolvers/context.ts';
 import { createSchema } from '../../resolvers/index.ts';
+import { createAttempt } from '../../src/calls/attempt.ts';
 import { createCaller } from '../../src/calls/caller.ts';
+import { recorded } from '../../src/calls/recorder.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import type { Connection } from '../../src/connections/connection.ts';
 import { createCore, type WholeCore } from '../../src/core.ts';
@@ -22,8 +24,9 @@ import type { Identity } from '../../src/identity.ts';
 import { createLog } from '../../src/log.ts';
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { revocationQueues } from '../../src/oauth/revocations.ts';
-import { createCatalog, type ConfiguredProvider } from '../../src/providers/catalog.ts';
+import { createCatalog, createRecordedAs, type ConfiguredProvider } from '../../src/providers/catalog.ts';
 import { myCarrierPackets } from '../../src/providers/myCarrierPackets.ts';
+import type { Endpoints } from '../../src/providers/provider.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { slack } from '../../src/providers/slack.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -85,6 +88,17 @@ function aimed<T extends object>(emulated: T & { clientId?: string; clientSecret
   return { endpoints, credentials: { clientId, clientSecret } };
 }
 
+/** The same paths on another host, but for the page that a person sees. */
+function movedTo<T extends Partial<Endpoints>>(url: string, endpoints: T): T {
+  const moved = Object.entries(endpoints).map(([name, address]) => [
+    name,
+    name !== 'authorizeUrl' && URL.canParse(address)
+      ? `${url}${new URL(address).pathname}`.replace(/\/$/, '')
+      : address,
+  ]);
+  return Object.fromEntries(moved) as T;
+}
+
 export async function openCore(
   open: OpenTestDatabase,
   settings: {
@@ -94,6 +108,10 @@ export async function openCore(
     pollIntervalMs?: number;
     encryptionKeys?: string;
     poolSize?: number;
+    /** What the providers answer is recorded there; the last files are written by `close`. */
+    recordDir?: string;
+    /** Where the built-in providers are instead: a replay of what was recorded. */
+    replayUrl?: string;
     /** More integrations that are QuickBooks under another id: an account has one live connection to each. */
     alsoKnownAs?: readonly string[];
     /** Integrations of other kinds. */
@@ -118,9 +136,37 @@ export async function openCore(
     ...(settings.poolSize !== undefined && { poolSize: settings.poolSize }),
   });
   const sandbox = await startSandbox({ port: 0, clock });
+  const { clientId, clientSecret, verifierToken, ...endpoints } = sandbox.quickbooks;
+  const aim = <T extends Partial<Endpoints>>(own: T): T =>
+    settings.replayUrl === undefined ? own : movedTo(settings.replayUrl, own);
+  const catalog = createCatalog([
+    ...['quickbooks', ...(settings.alsoKnownAs ?? [])].map((id) => ({
+      provider: { ...quickbooks, id },
+      endpoints: aim(endpoints),
+      credentials: { clientId, clientSecret },
+      webhookSecrets: [webhookSecret, otherWebhookSecret, verifierToken],
+      limits: plenty,
+    })),
+    {
+      provider: slack,
+      credentials: aimed(sandbox.slack).credentials,
+      endpoints: aim(aimed(sandbox.slack).endpoints),
+      webhookSecrets: [sandbox.slack.signingSecret],
+      limits: plenty,
+    },
+    {
+      provider: myCarrierPackets,
+      endpoints: aim({ ...myCarrierPackets.endpoints, ...aimed(sandbox.myCarrierPackets).endpoints }),
+      limits: plenty,
+    },
+    ...(settings.others ?? []),
+  ]);
+  const requestTimeoutMs = settings.requestTimeoutMs ?? 2_000;
+  const attempt = createAttempt(requestTimeoutMs);
   const caller = createCaller({
     clock,
-    requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
+    requestTimeoutMs,
+    attempt: settings.recordDir ? recorded(attempt, settings.recordDir, createRecordedAs(catalog)) : attempt,
     retry: { baseMs: 10, capMs: 50, attempts: 3 },
     queue: { perBucket: 1_000, total: 10_000 },
     onFinished: (report) => log.info(report, 'provider call'),
@@ -129,36 +175,15 @@ export async function openCore(
     queues: revocationQueues,
     onError: (err) => log.warn({ err }, 'job'),
   });
-  const { clientId, clientSecret, verifierToken, ...endpoints } = sandbox.quickbooks;
   const core = createCore({
     database,
     jobs,
     caller,
-    catalog: createCatalog([
-      ...['quickbooks', ...(settings.alsoKnownAs ?? [])].map((id) => ({
-        provider: { ...quickbooks, id },
-        endpoints,
-        credentials: { clientId, clientSecret },
-        webhookSecrets: [webhookSecret, otherWebhookSecret, verifierToken],
-        limits: plenty,
-      })),
-      {
-        provider: slack,
-        ...aimed(sandbox.slack),
-        webhookSecrets: [sandbox.slack.signingSecret],
-        limits: plenty,
-      },
-      {
-        provider: myCarrierPackets,
-        endpoints: { ...myCarrierPackets.endpoints, ...aimed(sandbox.myCarrierPackets).endpoints },
-        limits: plenty,
-      },
-      ...(settings.others ?? []),
-    ]),
+    catalog,
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
     addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
     interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
-    requestTimeoutMs: settings.requestTimeoutMs ?? 2_000,
+    requestTimeoutMs,
     probeIntervalMs: 3_600_000,
     pollIntervalMs: settings.pollIntervalMs ?? 300_000,
     recordRetentionDays: 30,

@@ -3,6 +3,17 @@ import { ConfigurationError } from '../../errors.ts';
 import { builtInProviders } from '../catalog.ts';
 import { readIntegrations, type DescribedProvider } from './read.ts';
 
+export type { DescribedProvider };
+
+/** Those whose client has an id and no secret. */
+export function publicClients(integrations: readonly DescribedProvider[]): Set<string> {
+  return new Set(
+    integrations
+      .filter(({ provider }) => provider.oauth.clientAuthentication === 'public')
+      .map(({ provider }) => provider.id),
+  );
+}
+
 /** The built-in integrations and those of the file, if there is one. Throws a `ConfigurationError`. */
 export async function loadIntegrations({
   path,

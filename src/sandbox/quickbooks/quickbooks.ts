@@ -80,13 +80,26 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
   const changes = new Map<string, Map<string, Stored>>();
   let endpoint = kept?.webhooks ?? { url: null, verifierToken };
   let grantsKept: GrantsState = kept?.grants ?? { grants: [], codes: [] };
-  const save = () =>
+  let isSaveHeld = false;
+  const save = () => {
+    if (isSaveHeld) return;
     state.write('quickbooks', {
       seededAt,
       grants: grantsKept,
       webhooks: endpoint,
       changes: Object.fromEntries([...changes].map(([realmId, records]) => [realmId, [...records.values()]])),
     });
+  };
+  /** Saves once for all that `work` writes, and when it throws: each save takes as long as everything kept is long. */
+  const savedOnce = <T>(work: () => T): T => {
+    isSaveHeld = true;
+    try {
+      return work();
+    } finally {
+      isSaveHeld = false;
+      save();
+    }
+  };
   for (const company of companies) {
     const records = new Map<string, Stored>();
     changes.set(company.realmId, records);
@@ -169,7 +182,7 @@ export function mountQuickBooks(app: FastifyInstance, options: QuickBooksOptions
     webhooks,
     happen({ realmId, count, seed, ...wanted }) {
       const random = seed === undefined ? clock.random : randomOf(seed);
-      return Array.from({ length: count }, () => happenWith(random, realmId, wanted)).flat();
+      return savedOnce(() => Array.from({ length: count }, () => happenWith(random, realmId, wanted)).flat());
     },
     companies: listCompanies,
     findCompany,

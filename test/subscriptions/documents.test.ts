@@ -1,0 +1,93 @@
+import { parse, type OperationDefinitionNode } from 'graphql';
+import { describe, expect, it } from 'vitest';
+import { createSchema } from '../../resolvers/index.ts';
+import { createDocuments } from '../../src/subscriptions/documents.ts';
+import { createSeats } from '../../src/subscriptions/seats.ts';
+import { createGroups, startVariables } from '../../src/subscriptions/sharing.ts';
+import { systemClock } from '../../src/clock.ts';
+
+const schema = createSchema();
+
+describe('documents', () => {
+  it('are parsed once for all who send the same text', () => {
+    const documents = createDocuments(schema, false);
+    expect(documents('{ connections { id } }')).toBe(documents('{ connections { id } }'));
+  });
+
+  it('are forgotten when a thousand others were asked for since', () => {
+    const documents = createDocuments(schema, false);
+    const [first, second] = [documents('{ a: __typename }'), documents('{ b: __typename }')];
+    for (let i = 0; i < 999; i++) {
+      documents(`{ c${i}: __typename }`);
+      documents('{ a: __typename }');
+    }
+    expect(documents('{ a: __typename }')).toBe(first);
+    expect(documents('{ b: __typename }')).not.toBe(second);
+  });
+
+  it('hide the schema where they are told to', () => {
+    const query = '{ conections { id } }';
+    const told = (hides: boolean, text: string) => JSON.stringify(createDocuments(schema, hides)(text));
+    expect(told(false, query)).toContain('Did you mean');
+    expect(told(true, query)).not.toContain('Did you mean');
+    expect(told(true, '{ __schema { queryType { name } } }')).toContain('introspection');
+    expect(told(false, '{ __schema { queryType { name } } }')).not.toContain('introspection');
+  });
+});
+
+describe('the variables that only say where to start', () => {
+  const of = (query: string) => {
+    const document = parse(query);
+    return [...startVariables(document, document.definitions[0] as OperationDefinitionNode)];
+  };
+
+  it.each([
+    ['subscription ($a: String) { syncEvents(after: $a) { id } }', ['a']],
+    ['subscription ($a: String) { syncEvents(resource: $a) { id } }', []],
+    ['subscription { syncEvents(after: "x") { id } }', []],
+    [
+      'subscription ($a: String) { syncEvents(after: $a) { connection { events(after: $a) { nodes { id } } } } }',
+      [],
+    ],
+    [
+      'subscription ($a: String) { syncEvents(after: $a) { ...F } } fragment F on SyncEvent { connection { events(after: $a) { nodes { id } } } }',
+      [],
+    ],
+  ])('of %s', (query, names) => expect(of(query)).toEqual(names));
+});
+
+describe('a group', () => {
+  it('makes each answer once, and again when a moment has passed', async () => {
+    let now = 0;
+    let made = 0;
+    const join = createGroups<number>({ ...systemClock, monotonic: () => now });
+    const [first, second, other] = [join('key'), join('key'), join('another key')];
+    const make = () => Promise.resolve(++made);
+    expect(await first.answer(1, make)).toBe(1);
+    expect(await second.answer(1, make)).toBe(1);
+    expect(await second.answer(2, make)).toBe(2);
+    expect(await other.answer(1, make)).toBe(3);
+    now = 1_001;
+    expect(await second.answer(1, make)).toBe(4);
+    first.leave();
+    first.leave();
+    expect(await second.answer(1, make)).toBe(4);
+    second.leave();
+    expect(await join('key').answer(1, make)).toBe(5);
+  });
+});
+
+describe('seats', () => {
+  it('are bounded in all and for each account, and free again once left', () => {
+    const seats = createSeats({ perAccount: 2, total: 4 });
+    const [first, second, third] = [seats.take()!, seats.take()!, seats.take()!];
+    expect([first, second, third].map((seat) => seat.assign('acme'))).toEqual([true, true, false]);
+    third.leave();
+    third.leave();
+    first.leave();
+    expect(seats.take()!.assign('acme')).toBe(true);
+    expect(seats.take()!.assign('rival')).toBe(true);
+    expect(seats.take()).toBeDefined();
+    expect(seats.take()).toBeUndefined();
+  });
+});

@@ -1,7 +1,8 @@
 import { freePayments, settle, type Books } from './balances.ts';
 import { kindNames, kindOf, type EntityKind, type QboRecord } from './entities.ts';
 import { faults } from './errors.ts';
-import { amountOf, completeFields, linesOf, refOf, textOf, type Fields } from './fields.ts';
+import { amountOf, completeFields, linesOf, textOf, type Fields } from './fields.ts';
+import { renamed } from './references.ts';
 import { metaDataTime } from './time.ts';
 
 /** A record and what it has been through. A deleted one stays, for `cdc`. */
@@ -153,15 +154,12 @@ export class Company {
     if (kind.list !== 'names') throw faults.unsupported('merge');
     const [gone, survivor] = [this.get(kind, id), this.get(kind, survivorId)];
     if (gone.Id === survivor.Id) throw faults.badReference('Id', id);
-    const name = textOf(survivor['DisplayName'] ?? survivor['Name']);
+    const ref = { value: survivor.Id, name: textOf(survivor['DisplayName'] ?? survivor['Name']) };
     this.#write(kind, { ...gone, SyncToken: next(gone) }, this.now, 'Delete', { isTold: false });
-    for (const other of kindNames.flatMap((one) => kindOf(one) ?? [])) {
-      const fields = Object.keys(other.references).filter((field) => other.references[field] === kind.name);
-      for (const record of this.list(other.name)) {
-        const named = fields.filter((field) => refOf(record[field])?.value === gone.Id);
-        if (named.length === 0) continue;
-        const refs = Object.fromEntries(named.map((field) => [field, { value: survivor.Id, name }]));
-        this.#books(this.now).update(other.name, { ...record, ...refs });
+    for (const other of kindNames) {
+      for (const record of this.list(other)) {
+        const changed = renamed(record, kind.name, gone.Id, ref);
+        if (changed) this.#books(this.now).update(other, changed);
       }
     }
     const merged = { ...survivor, SyncToken: next(survivor) };

@@ -250,6 +250,29 @@ describe('what is told', () => {
     },
   );
 
+  it('is, after a merge of items, each document that named the one', async () => {
+    const items = (await sandbox.api(token, 'query?query=select * from Item')).at(
+      'QueryResponse.Item',
+    ) as Json[];
+    const [linehaul, , , lumper] = items.map(({ Id }) => Id as string);
+    await sandbox.admin('POST', 'quickbooks/merges', {
+      realmId: mainRealmId,
+      entity: 'Item',
+      id: lumper,
+      into: linehaul,
+    });
+    const memos = (await sandbox.api(token, 'query?query=select * from CreditMemo')).at(
+      'QueryResponse.CreditMemo',
+    ) as Json[];
+    const types = await told();
+    expect(types.filter((type) => type === 'qbo.creditmemo.updated.v1')).toHaveLength(memos.length);
+    expect(types.at(-1)).toBe('qbo.item.merged.v1');
+    for (const { Line, SyncToken } of memos) {
+      expect(SyncToken).toBe('1');
+      expect(Line[0].SalesItemLineDetail.ItemRef).toEqual({ value: linehaul, name: 'Linehaul' });
+    }
+  });
+
   it('is nothing once somebody disconnected the app in QuickBooks, not even that', async () => {
     await sandbox.admin('POST', 'grants/revoke', { realmId: mainRealmId });
     await sandbox.admin('POST', 'quickbooks/activity', { realmId: mainRealmId, count: 3 });

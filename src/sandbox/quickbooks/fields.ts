@@ -182,8 +182,7 @@ function sale(kind: string, fields: Fields, around: Surroundings): Fields {
 
 /** A document of expense lines with their sum. */
 function purchase(kind: string, fields: Fields, around: Surroundings): Fields {
-  const lines = numbered(linesOf(fields));
-  for (const line of lines) if (line['Amount'] === undefined) throw faults.missing('Line.Amount');
+  const lines = checkedLines(linesOf(fields), around);
   return { ...document(kind, fields, around), Line: lines, TotalAmt: sumOf(lines) };
 }
 
@@ -230,11 +229,18 @@ function mailing(fields: Fields): Fields {
 
 function salesLines(fields: Fields, around: Surroundings): Fields[] {
   const lines = linesOf(fields).filter(({ DetailType }) => DetailType !== 'SubTotalLineDetail');
+  if (lines.length === 0) throw faults.missing('Line');
+  return checkedLines(lines, around);
+}
+
+/** Refuses a line without an amount, with another than its quantity makes, or for what nobody knows; numbers the rest. */
+function checkedLines(lines: Fields[], around: Surroundings): Fields[] {
   for (const line of lines) {
-    const detail = (line['SalesItemLineDetail'] ?? {}) as Fields;
-    const { Qty, UnitPrice, ItemRef } = detail;
     if (line['Amount'] === undefined) throw faults.missing('Line.Amount');
     const amount = amountOf(line['Amount']);
+    // `SalesItemLineDetail` and its like: a line has one.
+    const [, found] = Object.entries(line).find(([name]) => name.endsWith('LineDetail')) ?? [];
+    const { Qty, UnitPrice, ...detail } = (found ?? {}) as Fields;
     if (
       Qty !== undefined &&
       UnitPrice !== undefined &&
@@ -242,12 +248,15 @@ function salesLines(fields: Fields, around: Surroundings): Fields[] {
     ) {
       throw faults.wrongAmount(amount);
     }
-    const item = refOf(ItemRef);
-    if (item && !around.find('Item', item.value)) throw faults.badReference('ItemRef', item.value);
+    for (const [field, kind] of Object.entries(lineReferences)) {
+      const ref = refOf(detail[field]);
+      if (ref && !around.find(kind, ref.value)) throw faults.badReference(field, ref.value);
+    }
   }
-  if (lines.length === 0) throw faults.missing('Line');
   return numbered(lines);
 }
+
+const lineReferences = { ItemRef: 'Item', AccountRef: 'Account', CustomerRef: 'Customer' };
 
 function numbered(lines: Fields[]): Fields[] {
   return lines.map((line, index) => ({ Id: String(index + 1), LineNum: index + 1, ...line }));

@@ -116,6 +116,35 @@ describe.each(kinds)('%s', (kind) => {
   });
 });
 
+it.each([
+  ['an unknown item', { ItemRef: { value: '999999' } }, '2500', 'ItemRef'],
+  ['an unknown account', { AccountRef: { value: '999999' } }, '2500', 'AccountRef'],
+  ['an unknown customer', { CustomerRef: { value: '999999' } }, '2500', 'CustomerRef'],
+  ['another amount than its quantity makes', { Qty: 3, UnitPrice: 2 }, '6070', 'Line.Amount'],
+])('refuses %s in a line, of sales or of expenses', async (_case, detail, code, element) => {
+  const details = {
+    Invoice: 'SalesItemLineDetail',
+    Estimate: 'SalesItemLineDetail',
+    CreditMemo: 'SalesItemLineDetail',
+    Bill: 'AccountBasedExpenseLineDetail',
+    PurchaseOrder: 'ItemBasedExpenseLineDetail',
+  };
+  for (const [kind, DetailType] of Object.entries(details)) {
+    const whole = await (wholes[kind] ?? wholes[kind === 'Bill' ? 'PurchaseOrder' : 'Estimate']!)();
+    const lines = (own: object) => ({ ...whole, Line: [{ Amount: 5, DetailType, [DetailType]: own }] });
+    const refused = await sandbox.post(token, kind.toLowerCase(), lines(detail));
+    expect([
+      kind,
+      refused.status,
+      refused.at('Fault.Error.0.code'),
+      refused.at('Fault.Error.0.element'),
+    ]).toEqual([kind, 400, code, element]);
+    expect((await sandbox.post(token, kind.toLowerCase(), lines({ Qty: 2, UnitPrice: 2.5 }))).status).toBe(
+      200,
+    );
+  }
+});
+
 it('keeps an estimate pending until it is accepted, and knows no other status', async () => {
   const [estimate] = await rows('Estimate');
   expect(estimate).toMatchObject({ TxnStatus: 'Pending', EmailStatus: 'NotSet' });

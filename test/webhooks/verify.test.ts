@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { sign as octokitSign, verify as octokitVerify } from '@octokit/webhooks-methods';
 import { verifySlackRequest } from '@slack/bolt';
 import fc from 'fast-check';
@@ -15,6 +15,8 @@ import {
   stripeScheme,
   type SignatureScheme,
 } from '../../src/providers/signatures.ts';
+import { builtInProviders } from '../../src/providers/catalog.ts';
+import { readIntegrations } from '../../src/providers/configured/read.ts';
 import { sign, verify } from '../../src/webhooks/verify.ts';
 
 const slackBody =
@@ -313,4 +315,21 @@ it('no random request is accepted', () => {
 it('an id cannot borrow from the time', () => {
   const made = sign(standardScheme, secret, body, { timestamp: at, id: 'msg.1700000000' });
   expect(check(standardScheme, made)).toEqual({ verified: false, reason: 'no id' });
+});
+
+describe('MyCarrierPackets, as a file says that it signs', () => {
+  it('takes Base64 and a Base64 secret, and then no other', () => {
+    const file = { file: 'test.yaml', production: false, builtIn: builtInProviders };
+    const yaml =
+      'integrations:\n  - id: mycarrierpackets\n    webhook: { encoding: base64, secretEncoding: base64 }\n';
+    const { scheme } = readIntegrations(yaml, file).find(
+      ({ provider }) => provider.id === 'mycarrierpackets',
+    )!.provider.webhook!;
+    const secret = Buffer.from('a secret of twenty-four b').toString('base64');
+    const body = Buffer.from('{"eventType":"carrier.updated"}');
+    const mac = createHmac('sha256', Buffer.from(secret, 'base64')).update(body);
+    const signed = { headers: { 'mcp-signature': mac.digest('base64') }, body };
+    expect(verify(scheme, [secret], signed, 0)).toMatchObject({ verified: true });
+    expect(verify(myCarrierPacketsScheme, [secret], signed, 0)).toMatchObject({ verified: false });
+  });
 });

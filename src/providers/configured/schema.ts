@@ -204,6 +204,13 @@ export const overrideShape = (trust: Trust) =>
       .strictObject({ baseUrl: baseUrl(trust).describe('`<ID>_API_URL` replaces it.') })
       .optional()
       .describe('How the API is called.'),
+    webhook: z
+      .strictObject({
+        encoding: choice('hex', 'base64').optional().describe('Of the signature.'),
+        secretEncoding: choice('utf8', 'base64').optional().describe('Of the secret, as it is set.'),
+      })
+      .optional()
+      .describe('How webhooks are signed, where that is another way than the provider documents.'),
   });
 
 export const entryShape = (trust: Trust) =>

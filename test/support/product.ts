@@ -11,6 +11,7 @@ export interface Product {
   /** Empty where the sandbox is off. */
   sandboxUrl: string;
   dataDir: string;
+  pid: number;
   /** Everything that it has printed. */
   output(): string;
   graphql(query: string, variables?: object, headers?: Record<string, string>): Promise<GraphQLAnswer>;
@@ -50,6 +51,7 @@ export async function startProduct(
     url,
     sandboxUrl: ready.sandbox ?? '',
     dataDir: directory,
+    pid: child.pid,
     output: child.output,
     async graphql(query, variables = {}, headers = { 'x-account-id': 'demo' }) {
       const response = await fetch(`${url}/graphql`, {
@@ -85,6 +87,7 @@ export function runMain(settings: Record<string, string>, args: string[] = []) {
     for (const line of lines) for (const listener of listeners) listener(line);
   });
   return {
+    pid: child.pid!,
     output: () => output,
     lines: (listener: (line: string) => void) => void listeners.push(listener),
     kill: (signal: NodeJS.Signals) => child.kill(signal),

@@ -11,6 +11,7 @@ export interface Product {
   /** Empty where the sandbox is off. */
   sandboxUrl: string;
   dataDir: string;
+  pid: number;
   /** Everything that it has printed. */
   output(): string;
   graphql(query: string, variables?: object, headers?: Record<string, string>): Promise<GraphQLAnswer>;
@@ -52,6 +53,7 @@ export async function startProduct(
     url,
     sandboxUrl: ready.sandbox ?? '',
     dataDir: directory,
+    pid: child.pid,
     output: child.output,
     async graphql(query, variables = {}, headers = { 'x-account-id': 'demo' }) {
       const response = await fetch(`${url}/graphql`, {
@@ -87,6 +89,7 @@ export function runMain(settings: Record<string, string>, args: string[] = [], p
     for (const line of lines) for (const listener of listeners) listener(line);
   });
   return {
+    pid: child.pid!,
     output: () => output,
     lines: (listener: (line: string) => void) => void listeners.push(listener),
     kill: (signal: NodeJS.Signals) => child.kill(signal),

@@ -99,11 +99,16 @@ describe.each(databaseKinds)('the working off of deliveries, %s', (_kind, open) 
     await until(async () => expect(await known()).toEqual({ PROCESSED: 99, FAILED: 1 }));
     const ofBad = async () => (await rowsOf(product, connection))[50]!;
     expect(await ofBad()).toMatchObject({ status: 'FAILED', attempts: 1 });
+    let pausedMs = 0;
     for (let attempts = 2; attempts <= 5; attempts++) {
       const { next_attempt_at: next } = await ofBad();
-      await pass(product, next!.getTime() - product.clock.now() + 1);
+      const pauseMs = next!.getTime() - product.clock.now();
+      pausedMs += pauseMs;
+      await pass(product, pauseMs + 1);
       await until(async () => expect(await ofBad()).toMatchObject({ attempts }));
     }
+    // What is out of order for a quarter of an hour has not used them up.
+    expect(pausedMs).toBeGreaterThan(15 * 60_000);
     expect(await known()).toEqual({ PROCESSED: 99, DEAD: 1 });
     await pass(product, day, 1_500);
     expect(await ofBad()).toMatchObject({ status: 'DEAD', attempts: 5, next_attempt_at: null });
@@ -376,6 +381,12 @@ describe.each(databaseKinds)('the working off of deliveries, %s', (_kind, open) 
         { type: 'tokens_revoked', tokens: { bot: [botUser] } },
         slack.connectedAt!.getTime() - 60_000,
       );
+      await product.db
+        .updateTable('oauth_tokens')
+        .set({ external_user_id: null })
+        .where('connection_id', '=', slack.id)
+        .execute();
+      await say({ type: 'tokens_revoked', tokens: { oauth: [], bot: [] } });
       expect(await status()).toBe('ACTIVE');
     });
 

@@ -103,7 +103,7 @@ export type Connection = {
   deliveries: WebhookDeliveryPage;
   /** When it was ended. Null unless `DISCONNECTED`. */
   disconnectedAt?: Maybe<Scalars['DateTime']['output']>;
-  /** What happened to the connection, oldest first. Never asks the provider. */
+  /** What happened to the connection, oldest first, for as long as events are kept. Never asks the provider. */
   events: SyncEventPage;
   /**
    * Who we are connected to, by the provider's own id: the QuickBooks company (realm), Slack workspace (team) or
@@ -152,8 +152,8 @@ export type Connection = {
   /** When the access token was last renewed. Null until it first was. */
   tokenRefreshedAt?: Maybe<Scalars['DateTime']['output']>;
   /**
-   * Where the provider is to send the webhooks of this connection, for providers where a customer registers it by hand.
-   * Null where one address serves every connection, and where the provider sends none. Operators only.
+   * Where the provider is to send webhooks: an address of this connection's own where each customer registers it by hand
+   * (MyCarrierPackets), else the one that serves every connection. Null where the provider sends none. Operators only.
    */
   webhookUrl?: Maybe<Scalars['String']['output']>;
 };
@@ -727,13 +727,16 @@ export type SyncEventKind =
   | 'RECORD_DELETED'
   /** A record that we had has changed at the provider. */
   | 'RECORD_UPDATED'
-  /** A sync has ended: our copy is complete. */
+  /**
+   * A sync has ended: our copy has every change up to its beginning. Of a poll of its own accord only where it found one, or
+   * ended a failure.
+   */
   | 'SYNC_COMPLETED'
-  /** A sync has failed: see `problem`. It is tried again by itself where that can help. */
+  /** A sync has failed that had not failed before: see `problem`. It is tried again by itself. */
   | 'SYNC_FAILED'
   /** A sync has come further: see `syncStatus.progress`. */
   | 'SYNC_PROGRESSED'
-  /** A sync has begun. */
+  /** A sync has begun that reads everything or that somebody asked for. A poll of its own accord begins unannounced. */
   | 'SYNC_STARTED';
 
 /** One page of events. */
@@ -820,7 +823,10 @@ export type SyncStatus = {
   state: SyncState;
 };
 
-/** One webhook request that a provider sent us. Its body and headers are never shown. Operators only. */
+/**
+ * One thing that a webhook request told this connection: a request that tells several things is several of them. Its body
+ * and headers are never shown. Operators only.
+ */
 export type WebhookDelivery = {
   __typename?: 'WebhookDelivery';
   /** How many times it was worked on. */

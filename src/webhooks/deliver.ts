@@ -73,8 +73,8 @@ const readWithinMs = 10_000;
 const mostAttempts = 5;
 /** What trying again cannot mend is given up soon. */
 const pausesMs = [1_000, 2_000, 4_000, 8_000];
-/** Twelve minutes in all: where calls are few no breaker opens, and a short outage is not to end what it befalls. */
-const outagePausesMs = [2_000, 15_000, 90_000, 600_000];
+/** 24 minutes in all: where calls are few no breaker opens, and a short outage is not to end what it befalls. */
+const outagePausesMs = [5_000, 30_000, 180_000, 1_200_000];
 /** A record that was announced and is not there: twice, its provider may be behind itself. */
 const lookAgain = 2;
 

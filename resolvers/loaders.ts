@@ -52,6 +52,8 @@ export interface Loaders {
   profile(connection: Connection): Promise<FetchedProfile | null>;
   /** Stored when young enough, else live, else the last known one. Null where the provider has no such record. */
   record(of: RecordOf, patience?: RecordPatience): Promise<FetchedRecord | null>;
+  /** As it is stored; the provider is not asked. */
+  storedRecord(of: RecordOf): Promise<KnownRecord | undefined>;
   rateLimit: DataLoader<Connection, BudgetView | undefined, string>;
 }
 
@@ -159,6 +161,7 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       }
       return lastRecords.orLive(key, flat(liveRecords.load(key)), maxWaitMs);
     },
+    storedRecord: lastRecords.find,
     rateLimit: new DataLoader((of) => api.rateLimits(of), byConnection),
   };
 }

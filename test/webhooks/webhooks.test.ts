@@ -184,6 +184,28 @@ describe.each(databaseKinds)('webhooks, %s', (_kind, open) => {
     });
   });
 
+  it('shows the record of an event as it is now', async () => {
+    await receiver.quickbooks(told({ externalId: '41', time: '2020-01-01T00:00:00Z' }));
+    await worked();
+    const shown = async () => {
+      const { data, errors } = await product.query(
+        `query ($id: ID!) { connection(id: $id) { events(first: 100) { nodes {
+          kind record { id externalId payload updatedAt deleted } } } } }`,
+        { id: connection.id },
+        account,
+      );
+      expect(errors).toBeUndefined();
+      const { nodes } = (data as { connection: { events: { nodes: { record: unknown }[] } } }).connection
+        .events;
+      return nodes.map(({ record: one }) => one).filter((one) => one !== null);
+    };
+    expect(await shown()).toMatchObject([{ externalId: '41', payload: { Id: '41' }, deleted: false }]);
+    await receiver.quickbooks(told({ externalId: '41', operation: 'deleted', time: '2030-01-01T00:00:00Z' }));
+    await worked();
+    const gone = { externalId: '41', payload: null, updatedAt: '2030-01-01T00:00:00.000Z', deleted: true };
+    expect(await shown()).toMatchObject([gone, gone]);
+  });
+
   it('marks as gone what was deleted, also where it was never seen, and late news of it changes nothing', async () => {
     await receiver.quickbooks(told({ externalId: '41', time: '2020-01-01T00:00:00Z' }));
     await worked();

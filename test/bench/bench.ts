@@ -10,15 +10,16 @@ import { openBenchDatabase } from './postgres.ts';
 import { queue } from './queue.ts';
 import { asJson, asTable, type Row } from './report.ts';
 import { retry } from './retry.ts';
+import { webhooks } from './webhooks.ts';
 
-const benches: readonly Bench[] = [acquire, core, idleKeys, queue, fairness, retry, accuracy];
+const benches: readonly Bench[] = [acquire, core, idleKeys, queue, fairness, retry, accuracy, webhooks];
 
-const usage = `npm run bench -- [options]
+const usage = `npm run bench -- [options] [name...]
 
-Measures the rate limiter, the queue and the retries against the libraries one would otherwise take, in the same run.
+Measures the rate limiter, the queue, the retries and the webhooks against what one would otherwise take, in the same run.
 Only ratios count: absolute figures differ by machine and by hour. A goal that is missed is printed, and no failure.
 
-  --only <name>    only this one; may be repeated
+  --only <name>    only this one; may be repeated, and is what a bare name means
   --seconds <n>    length of the runs that take time: overload, failing provider (default 10)
   --json           one JSON object a line instead of the table
   --help
@@ -30,7 +31,8 @@ ${benches.map(({ name, title }) => `  ${name.padEnd(10)} ${title}`).join('\n')}
 
 /** @throws what to tell the person, as the message */
 function readOptions() {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       only: { type: 'string', multiple: true, default: [] },
       seconds: { type: 'string', default: '10' },
@@ -38,14 +40,15 @@ function readOptions() {
       help: { type: 'boolean', default: false },
     },
   });
+  const only = [...values.only, ...positionals];
   const seconds = Number(values.seconds);
   if (!(seconds >= 1)) throw new Error('--seconds wants a number of 1 or more');
-  const unknown = values.only.filter((only) => !benches.some(({ name }) => name === only));
+  const unknown = only.filter((one) => !benches.some(({ name }) => name === one));
   if (unknown.length > 0)
     throw new Error(
       `no bench ${unknown.join(', ')}: there are ${benches.map(({ name }) => name).join(', ')}`,
     );
-  const chosen = benches.filter(({ name }) => values.only.length === 0 || values.only.includes(name));
+  const chosen = benches.filter(({ name }) => only.length === 0 || only.includes(name));
   return { ...values, seconds, chosen };
 }
 

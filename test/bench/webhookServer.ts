@@ -1,6 +1,7 @@
 /** A server of its own process that takes webhooks in one of three ways; told so, and where the database is, by its arguments. */
 import fastify, { type FastifyInstance } from 'fastify';
 import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { systemClock as clock } from '../../src/clock.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { createLog } from '../../src/log.ts';
@@ -73,7 +74,7 @@ async function serve(way: Way, databaseUrl: string): Promise<FastifyInstance> {
   return app;
 }
 
-if (process.send) {
+if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {
   const [way, databaseUrl] = process.argv.slice(2) as [Way, string];
   const app = await serve(way, databaseUrl);
   process.on('disconnect', () => process.exit(0));

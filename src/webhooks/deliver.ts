@@ -72,6 +72,7 @@ const mostAttempts = 5;
 const pausesMs = [5_000, 30_000, 180_000, 1_200_000];
 /** A record that was announced and is not there: twice, its provider may be behind itself. */
 const lookAgain = 2;
+const lookAgainAfterMs = 1_500;
 
 /** Nothing of them is the delivery's fault. */
 const blameless: ReadonlySet<ProblemCode> = new Set([
@@ -115,7 +116,10 @@ export function createDeliveries(deps: {
     const counts = !isBlameless && !(cause.retryable && caller.breakerState(integrationId) !== 'closed');
     const attempts = delivery.attempts + (counts ? 1 : 0);
     const isDead = counts && attempts >= mostAttempts;
-    const pauseMs = pausesMs[Math.min(delivery.attempts, pausesMs.length - 1)]!;
+    const pauseMs =
+      cause.code === 'NOT_FOUND'
+        ? lookAgainAfterMs
+        : pausesMs[Math.min(delivery.attempts, pausesMs.length - 1)]!;
     const waitMs = Math.max(pauseMs * (0.75 + clock.random() / 2), (cause.retryAfterSeconds ?? 0) * 1_000);
     return {
       id: delivery.id,

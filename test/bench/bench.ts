@@ -12,6 +12,7 @@ import { queue } from './queue.ts';
 import { asJson, asTable, type Row } from './report.ts';
 import { retry } from './retry.ts';
 import { subscriptions } from './subscriptions.ts';
+import { webhooks } from './webhooks.ts';
 
 const benches: readonly Bench[] = [
   acquire,
@@ -23,11 +24,12 @@ const benches: readonly Bench[] = [
   accuracy,
   fetchMany,
   subscriptions,
+  webhooks,
 ];
 
 const usage = `npm run bench -- [name ...] [options]
 
-Measures the rate limiter, the queue, the retries and subscriptions against the libraries one would otherwise take, and
+Measures the rate limiter, the queue, the retries, subscriptions and webhooks against the libraries one would otherwise take, and
 what a provider's file chooses against the other ways its API has, in the same run. Names: only these.
 Only ratios count: absolute figures differ by machine and by hour. A goal that is missed is printed, and no failure.
 

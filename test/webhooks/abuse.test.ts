@@ -169,13 +169,19 @@ describe('the product under abuse of its webhook addresses', { timeout: 120_000 
         ...(random(9) === 0 && { 'content-encoding': ['gzip', 'identity', '', 'x'][random(4)]! }),
         ...(random(9) === 0 && { 'x-slack-request-timestamp': odd[random(odd.length)]! }),
       };
-      const answer = await fetch(`${product.url}/webhooks/${path}`, {
-        method: 'POST',
-        headers,
-        body: new Uint8Array(body),
-      });
-      await answer.arrayBuffer();
-      return answer.status;
+      try {
+        const answer = await fetch(`${product.url}/webhooks/${path}`, {
+          method: 'POST',
+          headers,
+          body: new Uint8Array(body),
+        });
+        await answer.arrayBuffer();
+        return answer.status;
+      } catch (error) {
+        // The line is cut while the sender is still writing what is too long.
+        if (body.length > 1024 * 1024) return 413;
+        throw error;
+      }
     };
     const statuses: Record<number, number> = {};
     const round = async (count: number) => {

@@ -136,7 +136,6 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         (await statuses(alive())).every((one) => Date.parse(one.lastPolledAt ?? '') > settled + patienceMs),
       180_000,
     );
-    const wrong = await differences(alive(), db);
     const seen = await statuses(alive());
     const { rows } = await db.query(
       `select coalesce(sum((gap > 1)::int), 0)::int as gaps from (
@@ -151,6 +150,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     );
     const requests = (await admin('GET', 'requests')) as { requests: { status: number; path: string }[] };
     const sent = (await admin('GET', 'slack/deliveries')) as { deliveries: SentDelivery[] };
+    // Last: another installation may end the first one's tokens.
+    await admin('PUT', 'slack/settings', { rateLimits: false });
+    const wrong = await differences(sandbox, db);
     return {
       ...report,
       lost: lostIn(sent.deliveries),
@@ -275,26 +277,45 @@ async function openBalancer(alive: () => Product[]) {
   };
 }
 
-/** Each stored record against what the provider says of it now; and whether it has any that is not stored. */
-async function differences(product: Product, db: pg.Client): Promise<string[]> {
-  const wrong: string[] = [];
-  const { rows } = await db.query(
-    'select connection_id, resource, external_id, payload, deleted from external_records order by 2, 3',
+/** All that the provider has, asked by a client of its own, against all that is stored. */
+async function differences({ slack }: Sandbox, db: pg.Client): Promise<string[]> {
+  const redirect = 'http://localhost:4000/oauth/slack/callback';
+  const scope = 'channels:read,team:read,users:read';
+  const asked = { client_id: slack.clientId, scope, redirect_uri: redirect, state: 'soak' };
+  const back = new URL(
+    await consent(`${slack.authorizeUrl}?${new URLSearchParams(asked).toString()}`, {}, /allow/i),
   );
-  for (const row of rows as Record<string, string>[]) {
-    const { data } = await product.graphql(
-      `query ($id: ID!, $resource: String!, $externalId: ID!) { connection(id: $id) {
-        record(resource: $resource, externalId: $externalId, maxAgeSeconds: 0) { payload deleted stale } } }`,
-      { id: row.connection_id, resource: row.resource, externalId: row.external_id },
-    );
-    const live = data?.connection?.record as { payload: unknown; deleted: boolean; stale: boolean } | null;
-    const isSame = row.deleted
-      ? live === null || live.deleted
-      : live !== null && !live.stale && canonical(live.payload) === canonical(row.payload);
-    if (!isSame)
-      wrong.push(`${row.resource} ${row.external_id}: ${canonical(row.payload)}, live ${canonical(live)}`);
-  }
-  return wrong;
+  const call = async (url: string, form: Record<string, string>, token?: string) => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const answer = await fetch(url, { method: 'POST', headers, body: new URLSearchParams(form) });
+    const body = (await answer.json()) as Record<string, never> & { ok: boolean };
+    if (!body.ok) throw new Error(`${url}: ${JSON.stringify(body)}`);
+    return body;
+  };
+  const { access_token: token } = await call(slack.tokenUrl, {
+    ...{ client_id: slack.clientId, client_secret: slack.clientSecret, redirect_uri: redirect },
+    code: back.searchParams.get('code')!,
+  });
+  const there = new Map<string, string>();
+  for (const [resource, method, member] of [
+    ['Channel', 'conversations.list', 'channels'],
+    ['User', 'users.list', 'members'],
+  ] as const)
+    for (let cursor: string | undefined = ''; cursor !== undefined;) {
+      const form = { limit: '200', types: 'public_channel', exclude_archived: 'false', cursor };
+      const page: any = await call(`${slack.apiUrl}/${method}`, form, token); // oxlint-disable-line typescript/no-explicit-any -- an answer's shape is what a test asserts
+      for (const one of page[member]) there.set(`${resource} ${one.id}`, canonical(one));
+      cursor = page.response_metadata?.next_cursor || undefined;
+    }
+  const { rows } = await db.query(
+    `select resource || ' ' || external_id as key, payload from external_records
+      where not deleted and resource in ('Channel', 'User')`,
+  );
+  const here = new Map(
+    (rows as { key: string; payload: unknown }[]).map((row) => [row.key, canonical(row.payload)]),
+  );
+  const keys = new Set([...there.keys(), ...here.keys()]);
+  return [...keys].filter((key) => there.get(key) !== here.get(key));
 }
 
 /** JSON with the members in order: the database keeps its own. */

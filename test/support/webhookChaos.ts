@@ -156,6 +156,7 @@ export async function webhookChaos(settings: ChaosSettings): Promise<ChaosResult
       .selectFrom('sync_events')
       .select(['external_id', 'kind', 'sequence'])
       .where('kind', 'like', 'RECORD_%')
+      .where('resource', '=', 'Invoice')
       .orderBy('sequence')
       .execute();
     // Each record is news once, gone at most once, and changed no more often than the provider changed it.

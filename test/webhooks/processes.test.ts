@@ -30,11 +30,14 @@ describe('webhooks that reach several processes', { timeout: 120_000 }, () => {
   const one = (realm: string, externalId = '41', id: string = randomUUID()) =>
     cloudEvents([{ id, realm, entity: 'invoice', externalId }]);
   const deliveries = () => database.db.selectFrom('webhook_deliveries').selectAll().execute();
+  /** Of the invoice that the deliveries name: the backfill brings others, and may bring this one first. */
   const events = () =>
     database.db
       .selectFrom('sync_events')
       .select(['kind', 'external_id'])
       .where('kind', 'like', 'RECORD_%')
+      .where('resource', '=', 'Invoice')
+      .where('external_id', '=', '41')
       .execute();
   const processed = (count: number) =>
     until(async () => {
@@ -107,7 +110,7 @@ describe('webhooks that reach several processes', { timeout: 120_000 }, () => {
     expect((await deliveries()).map(({ status }) => status)).toEqual(['RECEIVED', 'RECEIVED']);
     await sql`update delivery_queues set lease_until = now() - interval '1 second'`.execute(database.db);
     await processed(2);
-    expect((await events()).map((event) => event.external_id)).toEqual(['41']);
+    expect(await events()).toHaveLength(1);
   });
 
   it('are neither lost nor acknowledged while the database is away', async () => {
@@ -152,7 +155,7 @@ describe('webhooks that reach several processes', { timeout: 120_000 }, () => {
       await until(async () => expect((await tellOwn()).status).toBe(200));
     }
     await processed(2);
-    expect((await events()).filter((event) => event.external_id === '41')).toHaveLength(1);
+    expect(await events()).toHaveLength(1);
     await product!.stop('SIGKILL');
     await proxy.close();
   });

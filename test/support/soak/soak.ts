@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { systemClock } from '../../../src/clock.ts';
 import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.ts';
-import { emptyPostgresUrl } from '../databases.ts';
+import { migratedPostgresUrl } from '../databases.ts';
 import { startProduct, type Product } from '../product.ts';
 import { openBalancer } from './balancer.ts';
 import { oneOf, type Followed, type Surroundings } from './followed.ts';
@@ -60,7 +60,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const random = sequence(options.seed);
   const { followed, rateLimits } = options;
   const sandbox = await startSandbox({ port: 0, clock: systemClock });
-  const database = await emptyPostgresUrl();
+  const database = await migratedPostgresUrl();
   const settings = settingsOf(sandbox, database.url, options);
   const first = await startProduct(settings);
   const products: (Product | undefined)[] = [first, await startProduct(settings)];

@@ -89,7 +89,9 @@ export function followedMyCarrierPackets(): Followed {
       }
       const wrong = differing(there, stored);
       const packets = await storedOf(at, 'mycarrierpackets', ['CompletedPacket']);
-      const range = { fromDate: '2020-01-01T00:00:00', toDate: new Date().toISOString().slice(0, 19) };
+      // As far back as it is first read.
+      const from = new Date(Date.now() - 29 * 86_400_000).toISOString().slice(0, 19);
+      const range = { fromDate: from, toDate: new Date().toISOString().slice(0, 19) };
       const completed = (await read(at, 'CompletedPackets', range, token)) as object[];
       const missing = completed.filter((one) => {
         const mine = canonical(masked(one, myCarrierPackets.masked!.CompletedPacket));

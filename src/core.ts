@@ -90,7 +90,7 @@ export function createCore(deps: {
     ...(metrics && { onRefreshed: metrics.tokenRefreshed }),
   });
   const authorizations = createAuthorizations({ db, keys, endpoint, catalog, addresses, clock, log });
-  const api = createConnectionApi({ caller, catalog, tokens, health, clock });
+  const api = createConnectionApi({ caller, catalog, tokens, health, clock, log });
   const webhookSecrets = createWebhookSecrets({ db, keys, clock });
   const connections = createConnections({
     forAccount,

@@ -10,7 +10,7 @@ import { dotNumberIn, read, timeText } from './myCarrierPacketsRequests.ts';
  */
 export function myCarrierPacketsChanges(resource: string): ChangeReads {
   const lists = reads[resource]!;
-  const listAt = (position: Position) => lists[Number(position.list)]!;
+  const listAt = (position: Position) => lists[Number(position.list ?? 0)]!;
   return {
     overlapMs: 15 * 60_000,
     // The vendor's guide: "not more often than every 4 minutes", and two resources ask for the changes of carriers.
@@ -48,7 +48,7 @@ export function myCarrierPacketsChanges(resource: string): ChangeReads {
 
   function nextOf(position: Position, hasMore: boolean): Position | undefined {
     if (hasMore) return { ...position, page: Number(position.page) + 1 };
-    const list = Number(position.list) + 1;
+    const list = Number(position.list ?? 0) + 1;
     return list < lists.length ? { ...position, list, page: 1 } : undefined;
   }
 }

@@ -68,8 +68,8 @@ export async function claimRounds(db: Kysely<Tables>, count: number, now: Date):
 /** What becomes of a row; what is absent stays. */
 export interface RoundStep {
   round?: Round | null;
-  /** Moves only in the transaction that applied the last page. */
-  cursor?: Date;
+  /** Moves only in the transaction that applied the last page. Null: the next round reads everything. */
+  cursor?: Date | null;
   nextPollAt?: Date | null;
   quietPolls?: number;
   /** The request is met. */
@@ -93,7 +93,7 @@ export async function stepRound(
       lease_until = case when ${release} then null else ${lease} end,
       lease_owner = case when ${release} then null else lease_owner end,
       round = case when ${round !== undefined} then ${round ? JSON.stringify(round) : null}::jsonb else round end,
-      cursor = coalesce(${cursor ?? null}::timestamptz, cursor),
+      cursor = case when ${cursor !== undefined} then ${cursor ?? null}::timestamptz else cursor end,
       quiet_polls = coalesce(${quietPolls ?? null}::int, quiet_polls),
       requested = case when ${met} and requested is not distinct from ${claimed.requested}::text then null
         else requested end,

@@ -92,7 +92,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   try {
     await at.admin('PUT', 'slack/settings', { rateLimits, retryScale: 0.01 });
     for (const one of followed) await one.connect(at);
-    await until(async () => (await all()).every((one) => one.lastPolledAt !== null));
+    await until(async () => (await all()).every((one) => one.lastPolledAt !== null), options.settleMs);
 
     const startedAt = Date.now();
     const endsAt = startedAt + options.durationMs;

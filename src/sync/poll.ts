@@ -148,9 +148,8 @@ export function createPolling(deps: {
     claimed: ClaimedRound,
     round: Round,
     reads: ChangeReads,
-    failures: number,
   ): Promise<Round | 'ended' | undefined> => {
-    const { accountId, resource } = claimed;
+    const { accountId, resource, failures } = claimed;
     const page = await api.changes(connection, resource, round.position, patience(round));
     const changes = await changesIn(
       connection,
@@ -186,12 +185,24 @@ export function createPolling(deps: {
         : 0;
     if (missed > 0) deps.onMissed?.(connection.integrationId, missed);
 
+    const status = isLast && announced ? trusted(claimed, missed) : undefined;
+    const stepAfter = (news: number): RoundStep => {
+      moved.news = round.news + news;
+      if (!isLast) return { round: moved };
+      const quietPolls = moved.news === 0 ? claimed.quietPolls + 1 : 0;
+      const delayMs = pollDelayMs({ intervalMs, reads, quietPolls, trust: status, random: clock.random() });
+      return {
+        ...{ round: null, cursor: nextCursor(round.since, new Date(at), reads.overlapMs), met: true },
+        ...{ quietPolls, nextPollAt: inMs(delayMs), release: true },
+      };
+    };
+
     const kept = await forAccount(accountId)
       .transaction()
       .execute(async (trx) => {
-        const status = isLast && announced ? await trusted(trx, claimed, missed) : undefined;
-        // Before anything is stored: whether it still may be.
-        if (!(await stepRound(trx, claimed, { round: moved }))) return false;
+        // Before anything is stored: whether it still may be. What brings no news needs no second step.
+        const step = changes.length === 0 ? stepAfter(0) : { round: moved };
+        if (!(await stepRound(trx, claimed, step))) return false;
         const columns: StatusColumns = {
           last_polled_at: now().toISOString(),
           ...(isLast && {
@@ -206,28 +217,7 @@ export function createPolling(deps: {
           connectionId: connection.id,
           columns: { [resource]: columns },
         });
-        moved.news = round.news + news.length;
-        const quietPolls = moved.news === 0 ? claimed.quietPolls + 1 : 0;
-        await stepRound(
-          trx,
-          claimed,
-          isLast
-            ? {
-                ...{
-                  round: null,
-                  cursor: nextCursor(round.since, new Date(at), reads.overlapMs),
-                  met: true,
-                  release: true,
-                },
-                ...{
-                  quietPolls,
-                  nextPollAt: inMs(
-                    pollDelayMs({ intervalMs, reads, quietPolls, trust: status, random: clock.random() }),
-                  ),
-                },
-              }
-            : { round: moved },
-        );
+        if (changes.length > 0) await stepRound(trx, claimed, stepAfter(news.length));
         if (round.source === 'POLL') deps.onApplied?.(connection.integrationId, news);
         const kinds: SyncEventKind[] = [];
         if (isTold) kinds.push('SYNC_PROGRESSED');
@@ -240,22 +230,10 @@ export function createPolling(deps: {
   };
 
   /** How far webhooks are trusted after this poll. */
-  const trusted = async (
-    trx: Transaction<Tables>,
-    { accountId, connectionId, resource }: ClaimedRound,
-    missed: number,
-  ) => {
-    const row = await trx
-      .selectFrom('sync_statuses')
-      .select(['delivery', 'distrust', 'last_webhook_at', 'last_polled_at'])
-      .where('account_id', '=', accountId)
-      .where('connection_id', '=', connectionId)
-      .where('resource', '=', resource)
-      .executeTakeFirst();
-    const heard = row?.last_webhook_at && (!row.last_polled_at || row.last_webhook_at > row.last_polled_at);
-    const provesItself = missed === 0 && row !== undefined && row.distrust > 0 && heard === true;
-    const distrust = provesItself ? row.distrust - 1 : (row?.distrust ?? 0);
-    return { delivery: row?.delivery ?? ('POLL' as const), distrust, provesItself };
+  const trusted = ({ delivery, distrust, webhookSince }: ClaimedRound, missed: number) => {
+    if (missed > 0) return { delivery: 'POLL' as const, distrust: distrustedPolls, provesItself: false };
+    const provesItself = distrust > 0 && webhookSince;
+    return { delivery, distrust: provesItself ? distrust - 1 : distrust, provesItself };
   };
 
   const failed = async (
@@ -274,14 +252,7 @@ export function createPolling(deps: {
     await forAccount(accountId)
       .transaction()
       .execute(async (trx) => {
-        const row = await trx
-          .selectFrom('sync_statuses')
-          .select('consecutive_failures')
-          .where('account_id', '=', accountId)
-          .where('connection_id', '=', connectionId)
-          .where('resource', '=', resource)
-          .executeTakeFirst();
-        const failures = (row?.consecutive_failures ?? 0) + (isPause ? 0 : 1);
+        const failures = claimed.failures + (isPause ? 0 : 1);
         const lost =
           cause.providerCode !== undefined &&
           cause.providerCode === readsOf(connection, resource)?.lostPosition;
@@ -319,17 +290,16 @@ export function createPolling(deps: {
       await stepRound(account, claimed, { nextPollAt: null, release: true });
       return;
     }
-    const failures = await failuresOf(claimed);
     let round = claimed.round?.generation === connection.generation ? claimed.round : null;
     if (claimed.requested === 'FULL' && round && round.since !== null) round = null;
     if (claimed.requested && round) round = { ...round, source: 'USER' };
     try {
       if (!round) {
         round = beginning(claimed, connection, reads);
-        if (!(await begin(connection, claimed, round))) return;
+        if (isShown(round) && !(await begin(connection, claimed, round))) return;
       }
       for (let pages = 0; pages < pagesInARow && !stopping.signal.aborted; pages++) {
-        const next = await turnPage(connection, claimed, round, reads, failures);
+        const next = await turnPage(connection, claimed, round, reads);
         if (next === undefined || next === 'ended') return;
         round = next;
       }
@@ -347,23 +317,11 @@ export function createPolling(deps: {
     }
   };
 
-  const failuresOf = async ({ accountId, connectionId, resource }: ClaimedRound): Promise<number> => {
-    const row = await forAccount(accountId)
-      .selectFrom('sync_statuses')
-      .select('consecutive_failures')
-      .where('account_id', '=', accountId)
-      .where('connection_id', '=', connectionId)
-      .where('resource', '=', resource)
-      .executeTakeFirst();
-    return row?.consecutive_failures ?? 0;
-  };
-
   const begin = (connection: Connection, claimed: ClaimedRound, round: Round): Promise<boolean> =>
     forAccount(claimed.accountId)
       .transaction()
       .execute(async (trx) => {
         if (!(await stepRound(trx, claimed, { round }))) return false;
-        if (!isShown(round)) return true;
         const columns: StatusColumns = {
           state: stateOf(round),
           progress_done: round.since === null ? 0 : null,

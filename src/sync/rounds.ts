@@ -40,6 +40,12 @@ export interface ClaimedRound {
   round: Round | null;
   requested: 'FULL' | 'CHANGES' | null;
   quietPolls: number;
+  /** As the status was when it was claimed. */
+  failures: number;
+  delivery: 'WEBHOOK' | 'POLL';
+  distrust: number;
+  /** Since the last poll. */
+  webhookSince: boolean;
   /** Of this claim alone: the same process may lose a round and take it again while it is still at work on it. */
   lease: string;
 }
@@ -59,9 +65,14 @@ export async function claimRounds(db: Kysely<Tables>, count: number, now: Date):
     from (select account_id, connection_id, resource from sync_rounds
       where next_poll_at <= ${now} and coalesce(lease_until, '-infinity') < now()
       order by next_poll_at limit ${count} for update skip locked) due
+    join sync_statuses s
+      on s.account_id = due.account_id and s.connection_id = due.connection_id and s.resource = due.resource
     where r.account_id = due.account_id and r.connection_id = due.connection_id and r.resource = due.resource
     returning r.account_id as "accountId", r.connection_id as "connectionId", r.resource, r.cursor, r.round,
-      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease`.execute(db);
+      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease, s.consecutive_failures as failures, s.delivery, s.distrust,
+      coalesce(s.last_webhook_at > coalesce(s.last_polled_at, '-infinity'), false) as "webhookSince"`.execute(
+    db,
+  );
   return rows;
 }
 

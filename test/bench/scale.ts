@@ -18,7 +18,8 @@ export const scale: Bench = {
   async run({ databaseUrl, report }) {
     for (const lostShare of [0.001, 0.05, 1])
       for (const intervalSeconds of [300, 3_600]) {
-        const options = { connections: 1_000_000, hours: 3, intervalSeconds, lostShare };
+        const hours = intervalSeconds / 100;
+        const options = { connections: 1_000_000, hours, intervalSeconds, lostShare };
         const found = await inOwnProcess(import.meta.url, simulate, options);
         const what = `every ${intervalSeconds} s, ${lostShare * 100} % of webhooks lost`;
         report({ metric: `polls, ${what}`, value: found.perSecond, unit: '/s' });

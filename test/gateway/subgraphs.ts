@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { composeServices } from '@apollo/composition';
 import { ApolloServer } from '@apollo/server';
+import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import { parse, type DocumentNode } from 'graphql';
@@ -70,10 +71,11 @@ export async function startSubgraphs(settings: Record<string, string> = {}): Pro
     integrations: await tcpProxy(Number(new URL(product.url).port)),
     accounts: await tcpProxy(accounts.port),
   };
+  const { data } = await product.graphql('{ _service { sdl } }', {}, { 'x-router-secret': routerSecret });
   const { supergraphSdl, errors } = composeServices([
     { name: 'accounts', url: urlOf(lines.accounts), typeDefs: accountsTypes },
     { name: 'freight', url: urlOf(freight), typeDefs: freightTypes },
-    { name: 'integrations', url: urlOf(lines.integrations), typeDefs: read('../../schema.graphql') },
+    { name: 'integrations', url: urlOf(lines.integrations), typeDefs: parse(data._service.sdl as string) },
   ]);
   if (!supergraphSdl) throw new Error(errors?.join('\n'));
   return {
@@ -97,6 +99,7 @@ async function startSubgraph(
 ): Promise<{ port: number; close(): Promise<void> }> {
   const server = new ApolloServer({
     schema: buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]),
+    plugins: [ApolloServerPluginInlineTraceDisabled()],
   });
   const { url } = await startStandaloneServer(server, {
     listen: { port: 0, host: '127.0.0.1' },

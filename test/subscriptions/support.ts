@@ -81,7 +81,7 @@ export interface Listening {
 export async function openEdge(
   open: OpenTestDatabase,
   settings: Partial<
-    Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity'>
+    Pick<ServerOptions, 'schema' | 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity'>
   > = {},
 ): Promise<Edge> {
   const product = await openCore(open);

@@ -1,0 +1,137 @@
+/** The gateways that the product is tried behind, each set up as its documentation says, listening on a port. */
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
+import { ApolloServer } from '@apollo/server';
+import { startStandaloneServer } from '@apollo/server/standalone';
+import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
+import { unifiedGraphHandler, useQueryPlan } from '@graphql-hive/router-runtime';
+import { transports } from './hiveTransports.ts';
+
+export interface GatewayKind {
+  name: string;
+  /** Whether it passes subscriptions on: to us over WebSocket, whatever the client speaks. */
+  follows: boolean;
+  /** Whether plans are made by a native planner. */
+  plansNatively: boolean;
+  /** The path and `extensions.code` of the error for a field whose subgraph cannot be reached. */
+  unreachable(field: string): [path: string | undefined, code: string | undefined];
+  open(settings: GatewaySettings): Promise<Gateway>;
+}
+
+export interface GatewaySettings {
+  supergraph: string;
+  /** Sent to every subgraph beside what the client sent of `forwarded`. Undefined: not sent. */
+  routerSecret: string | undefined;
+}
+
+export interface Gateway {
+  url: string;
+  /** How many plans the native planner has made; undefined where there is none. */
+  nativePlans?(): number;
+  close(): Promise<void>;
+}
+
+const forwarded = ['authorization', 'x-account-id'] as const;
+
+export const gatewayKinds: GatewayKind[] = [
+  {
+    name: '@apollo/gateway',
+    ...{ follows: false, plansNatively: false },
+    // It names no field.
+    unreachable: () => [undefined, 'INTERNAL_SERVER_ERROR'],
+    open: openApollo,
+  },
+  {
+    name: '@graphql-hive/gateway-runtime, planning in JavaScript',
+    ...{ follows: true, plansNatively: false },
+    unreachable: (field) => [field, 'INTERNAL_SERVER_ERROR'],
+    open: (settings) => openHive(settings, {}),
+  },
+  {
+    name: '@graphql-hive/gateway-runtime with @graphql-hive/router-runtime',
+    ...{ follows: true, plansNatively: true },
+    unreachable: (field) => [field, 'INTERNAL_SERVER_ERROR'],
+    async open(settings) {
+      let plans = 0;
+      const gateway = await openHive(settings, {
+        unifiedGraphHandler: unifiedGraphHandler as never,
+        plugins: () => [useQueryPlan({ onQueryPlan: () => void plans++ }) as never],
+      });
+      return { ...gateway, nativePlans: () => plans };
+    },
+  },
+];
+
+async function openApollo({ supergraph, routerSecret }: GatewaySettings): Promise<Gateway> {
+  type Passed = Record<string, string>;
+  class Forwarding extends RemoteGraphQLDataSource<Passed> {
+    override willSendRequest({
+      request,
+      context,
+    }: Parameters<NonNullable<RemoteGraphQLDataSource<Passed>['willSendRequest']>>[0]): void {
+      for (const [name, value] of Object.entries(context)) request.http?.headers.set(name, value);
+    }
+  }
+  const server = new ApolloServer<Passed>({
+    gateway: new ApolloGateway({
+      supergraphSdl: supergraph,
+      buildService: (service) => new Forwarding({ url: service.url! }),
+      logger: { debug() {}, info() {}, warn() {}, error() {} },
+    }),
+    includeStacktraceInErrorResponses: false,
+  });
+  const { url } = await startStandaloneServer(server, {
+    listen: { port: 0, host: '127.0.0.1' },
+    context: ({ req }) =>
+      Promise.resolve(passedOn((name) => req.headers[name] as string | undefined, routerSecret)),
+  });
+  return { url, close: () => server.stop() };
+}
+
+async function openHive(
+  { supergraph, routerSecret }: GatewaySettings,
+  more: Partial<GatewayConfigSupergraph>,
+): Promise<Gateway> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  // Filled in for each request of a client.
+  const headers = {
+    authorization: '{context.headers.authorization}',
+    ...(routerSecret !== undefined && { 'x-router-secret': routerSecret }),
+  };
+  const runtime = createGatewayRuntime({
+    ...{ supergraph, transports, logging: false },
+    propagateHeaders: {
+      fromClientToSubgraphs: ({ request }) =>
+        passedOn((name) => request.headers.get(name) ?? undefined, routerSecret),
+    },
+    transportEntries: {
+      integrations: { options: { subscriptions: { kind: 'ws', options: { connectionParams: headers } } } },
+    },
+    ...more,
+  });
+  server.on('request', runtime as unknown as RequestListener);
+  return {
+    url: `${origin}/graphql`,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await runtime.dispose();
+    },
+  };
+}
+
+function passedOn(
+  header: (name: string) => string | undefined,
+  routerSecret: string | undefined,
+): Record<string, string> {
+  const found = [
+    ...forwarded.map((name) => [name, header(name)] as const),
+    ['x-router-secret', routerSecret] as const,
+  ];
+  return Object.fromEntries(
+    found.filter((pair): pair is [(typeof pair)[0], string] => pair[1] !== undefined),
+  );
+}

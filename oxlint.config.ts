@@ -59,6 +59,7 @@ const ops = [
   'oauth/sealedValues.ts',
 ];
 const subscriptions = ['subscriptions/subscriptions.ts'];
+const guard = ['guard/guard.ts', 'guard/documents.ts', 'guard/limits.ts'];
 const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
 
 const upToDb = [...bottom, ...calls, ...events, ...db];
@@ -77,7 +78,7 @@ const layers = [
   ),
   layer(
     'src/server.ts',
-    [...from('./', [...upToWebhooks, ...subscriptions]), ...resolvers],
+    [...from('./', [...upToWebhooks, ...guard, ...subscriptions]), ...resolvers],
     ['../**', './*/**', './main.ts'],
   ),
   layer(
@@ -99,8 +100,9 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
+  layer('src/guard/**', from('../', bottom)),
   layer('src/subscriptions/**', [
-    ...from('../', [...upToWebhooks, 'identity.ts']),
+    ...from('../', [...upToWebhooks, ...guard, 'identity.ts']),
     ...from('../', [...resolvers, '../resolvers/subscription.ts']),
   ]),
   layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops, 'webhooks/deliveries.ts'])),

@@ -13,6 +13,8 @@ import { createFormatError } from '../resolvers/formatError.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
 import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
+import { createGuard, type Guard } from './guard/guard.ts';
+import type { Limits } from './guard/limits.ts';
 import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -38,6 +40,8 @@ export interface ServerOptions {
   isReady(): Promise<boolean>;
   metrics: Pick<Metrics, 'text'>;
   subscriptions: SubscriptionSettings;
+  /** Of one operation; the usual ones when absent. */
+  limits?: Limits;
   clock: Clock;
   log: Log;
 }
@@ -92,11 +96,16 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   callbackRoute(app, options);
   webhookRoutes(app, options);
   const formatError = createFormatError(log, options.clock);
-  const subscriptions = createSubscriptions({ ...options, formatError, settings: options.subscriptions });
+  const guard = createGuard(options.schema, {
+    hidesSchema: options.production,
+    ...(options.limits && { limits: options.limits }),
+  });
+  const edge = { ...options, guard, formatError };
+  const subscriptions = createSubscriptions({ ...edge, settings: options.subscriptions });
   app.addHook('preClose', () => subscriptions.close());
   subscriptions.attach(app.server);
   streamRoute(app, options, subscriptions);
-  await graphqlRoutes(app, options, formatError, subscriptions);
+  await graphqlRoutes(app, edge, subscriptions);
   return app;
 }
 
@@ -194,15 +203,16 @@ function streamRoute(app: FastifyInstance, options: ServerOptions, subscriptions
 
 async function graphqlRoutes(
   app: FastifyInstance,
-  options: ServerOptions,
-  formatError: ReturnType<typeof createFormatError>,
+  options: ServerOptions & { guard: Guard; formatError: ReturnType<typeof createFormatError> },
   subscriptions: Subscriptions,
 ): Promise<void> {
-  const { core, production, log } = options;
+  const { core, production, guard, formatError, log } = options;
   const apollo = new ApolloServer<Context>({
     schema: options.schema,
     introspection: !production,
     csrfPrevention: true,
+    // A hash would stand for a text that the guard has not seen.
+    persistedQueries: false,
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: production,
     stopOnTerminationSignals: false,
@@ -233,6 +243,8 @@ async function graphqlRoutes(
       if (reply.sent) return reply;
       const body = request.method === 'POST' ? jsonBody(request, reply) : undefined;
       if (reply.sent) return reply;
+      const refused = guard.overLimit(body ?? readable(request));
+      if (refused) return graphqlError(reply, 400, String(refused.extensions.code), refused.message);
       const callback = await subscriptions.callback(header(request, 'accept'), body, identity);
       if (callback) {
         if (callback.start) reply.raw.once('close', callback.start);
@@ -266,16 +278,22 @@ async function renderPage(defaultQuery: string): Promise<string> {
 }
 
 /** What a GET carries in its address, `variables` and `extensions` as JSON; undefined when they are none. */
-function queryOf(request: FastifyRequest, reply: FastifyReply): unknown {
+function readable(request: FastifyRequest): unknown {
   const { query, operationName, variables, extensions } = request.query as Record<string, string | undefined>;
   const parsed = (text: string | undefined) =>
     text === undefined ? undefined : (JSON.parse(text) as unknown);
   try {
     return { query, operationName, variables: parsed(variables), extensions: parsed(extensions) };
   } catch {
-    graphqlError(reply, 400, 'BAD_REQUEST', '`variables` and `extensions` must be JSON.');
     return undefined;
   }
+}
+
+function queryOf(request: FastifyRequest, reply: FastifyReply): unknown {
+  const query = readable(request);
+  if (query === undefined)
+    graphqlError(reply, 400, 'BAD_REQUEST', '`variables` and `extensions` must be JSON.');
+  return query;
 }
 
 /** The parsed body; undefined when the request was answered because it is not JSON. */

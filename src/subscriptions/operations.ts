@@ -15,8 +15,9 @@ import type { createFormatError } from '../../resolvers/formatError.ts';
 import type { Published } from '../../resolvers/subscription.ts';
 import { encodeCursor } from '../db/pages.ts';
 import { sequenceOf } from '../events/events.ts';
+import { coded } from '../guard/documents.ts';
+import type { Guard } from '../guard/guard.ts';
 import { hasExpired, type Identity } from '../identity.ts';
-import { coded, createDocuments } from './documents.ts';
 import { createGroups, startVariables } from './sharing.ts';
 
 /** A request that may be executed: parsed, valid, with variables that fit. */
@@ -71,12 +72,12 @@ export interface Operations {
 export function createOperations(deps: {
   schema: GraphQLSchema;
   core: Core;
+  guard: Guard;
   formatError: ReturnType<typeof createFormatError>;
   production: boolean;
 }): Operations {
-  const { schema, core, formatError } = deps;
+  const { schema, core, guard, formatError } = deps;
   const { clock } = core;
-  const documents = createDocuments(schema, deps.production);
   const join = createGroups<Answer>(clock);
 
   const format: Operations['format'] = (errors) =>
@@ -107,7 +108,7 @@ export function createOperations(deps: {
       const read = readRequest(request);
       if (read instanceof GraphQLError) return [read];
       const { query, operationName, variables } = read;
-      const document = documents(query);
+      const document = guard.document(query);
       if (!('kind' in document)) return document;
       const operation = getOperationAST(document, operationName);
       if (!operation)
@@ -115,6 +116,8 @@ export function createOperations(deps: {
       const fitting = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
       if (fitting.errors)
         return fitting.errors.map((error) => coded(error, 'BAD_USER_INPUT', deps.production));
+      const refused = guard.refusal(document, operation, variables);
+      if (refused) return [refused];
       const starts = startVariables(document, operation);
       const others = Object.entries(variables).filter(([name]) => !starts.has(name));
       // The document's own text: each request brings a copy, which would be kept for as long as it is followed.

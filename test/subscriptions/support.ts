@@ -81,7 +81,7 @@ export interface Listening {
 export async function openEdge(
   open: OpenTestDatabase,
   settings: Partial<
-    Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity'>
+    Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'>
   > = {},
 ): Promise<Edge> {
   const product = await openCore(open);

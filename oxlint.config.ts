@@ -28,7 +28,13 @@ const providers = [
   'providers/announcements.ts',
   'providers/changes.ts',
 ];
-const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
+const oauth = [
+  'oauth/tokens.ts',
+  'oauth/authorization.ts',
+  'oauth/accountKeys.ts',
+  'oauth/revocations.ts',
+  'oauth/pendingGrants.ts',
+];
 const connections = [
   'connections/connections.ts',
   'connections/connect.ts',

@@ -126,8 +126,9 @@ function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void
         .type('text/html; charset=utf-8')
         .send(callbackPage({ connectionId: null, problem: { code: 'INTERNAL_SERVER_ERROR', message } }));
     }
-    const { connectionId, problem } = answer;
-    log.info({ integrationId, connectionId, outcome: problem?.code ?? 'connected' }, 'callback');
+    const { connectionId, problem, completionCode } = answer;
+    const good = completionCode === undefined ? 'connected' : 'to be confirmed';
+    log.info({ integrationId, connectionId, outcome: problem?.code ?? good }, 'callback');
     const address = returnAddress(answer);
     reply.headers(callbackHeaders);
     if (address !== undefined) return reply.redirect(address, 303);

@@ -66,7 +66,12 @@ const ops = [
 ];
 const subscriptions = ['subscriptions/subscriptions.ts'];
 const guard = ['guard/guard.ts', 'guard/documents.ts', 'guard/limits.ts'];
-const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
+const resolvers = [
+  '../resolvers/index.ts',
+  '../resolvers/context.ts',
+  '../resolvers/callBudget.ts',
+  '../resolvers/formatError.ts',
+];
 
 const upToDb = [...bottom, ...calls, ...events, ...db];
 const upToProviders = [...upToDb, ...providers];

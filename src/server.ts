@@ -1,4 +1,4 @@
-import { ApolloServer, HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
+import { ApolloServer, HeaderMap, type ApolloServerPlugin, type HTTPGraphQLRequest } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -8,6 +8,7 @@ import {
 } from '@apollo/server/plugin/disabled';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
+import { callsReport, overBudget } from '../resolvers/callBudget.ts';
 import { createContext, type Context, type Core } from '../resolvers/context.ts';
 import { createFormatError } from '../resolvers/formatError.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
@@ -226,6 +227,7 @@ async function graphqlRoutes(
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
+      providerCallsPlugin(options.schema),
     ],
   });
   await apollo.start();
@@ -263,6 +265,27 @@ async function graphqlRoutes(
       );
     },
   });
+}
+
+/** As `operations.execute` does it for the other transports. */
+function providerCallsPlugin(schema: GraphQLSchema): ApolloServerPlugin<Context> {
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        async didResolveOperation({ document, operation, request, contextValue }) {
+          const variables = request.variables ?? {};
+          const refused =
+            operation && (await overBudget(schema, document, operation, variables, contextValue));
+          if (refused) throw refused;
+        },
+        willSendResponse({ response: { body }, contextValue }) {
+          const providerCalls = callsReport(contextValue);
+          if (providerCalls && body.kind === 'single')
+            body.singleResult.extensions = { ...body.singleResult.extensions, providerCalls };
+          return Promise.resolve();
+        },
+      }),
+  };
 }
 
 /** Nine megabytes with everything in it, so loaded only where somebody looks. */

@@ -10,6 +10,7 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
+import { callsReport, overBudget } from '../../resolvers/callBudget.ts';
 import { createContext, type Context, type Core } from '../../resolvers/context.ts';
 import type { createFormatError } from '../../resolvers/formatError.ts';
 import type { Published } from '../../resolvers/subscription.ts';
@@ -34,6 +35,8 @@ export interface Prepared {
 export interface Answer {
   data?: unknown;
   errors?: GraphQLFormattedError[];
+  /** `providerCalls`, where any were asked for. */
+  extensions?: Record<string, unknown>;
 }
 
 export interface Subscriber {
@@ -85,10 +88,14 @@ export function createOperations(deps: {
       const code = error.extensions.code ?? 'INTERNAL_SERVER_ERROR';
       return formatError({ ...error.toJSON(), extensions: { ...error.extensions, code } }, error);
     });
-  const answerOf = ({ data, errors }: ExecutionResult): Answer => ({
-    ...(errors && { errors: format(errors) }),
-    ...(data !== undefined && { data }),
-  });
+  const answerOf = ({ data, errors }: ExecutionResult, context: Context): Answer => {
+    const providerCalls = callsReport(context);
+    return {
+      ...(errors && { errors: format(errors) }),
+      ...(data !== undefined && { data }),
+      ...(providerCalls && { extensions: { providerCalls } }),
+    };
+  };
   /** Never rejects. */
   const run = async (
     { document, operationName, variables }: Prepared,
@@ -97,7 +104,7 @@ export function createOperations(deps: {
   ): Promise<Answer> => {
     try {
       const args = { schema, document, operationName, rootValue, contextValue, variableValues: variables };
-      return answerOf(await execute(args));
+      return answerOf(await execute(args), contextValue);
     } catch (error) {
       return { errors: format([wrapped(error)]) };
     }
@@ -125,7 +132,17 @@ export function createOperations(deps: {
       return { document, operation, operationName, variables, sharedAs: [text, operationName, others] };
     },
 
-    execute: (prepared, identity) => run(prepared, createContext(core, identity)),
+    async execute(prepared, identity) {
+      const context = createContext(core, identity);
+      const { document, operation, variables } = prepared;
+      try {
+        const refused = await overBudget(schema, document, operation, variables, context);
+        if (refused) return { errors: format([refused]) };
+      } catch (error) {
+        return { errors: format([wrapped(error)]) };
+      }
+      return run(prepared, context);
+    },
 
     async subscribe(prepared, { identity, resumeAfter, onTooSlow, onExpired }) {
       let ended = false;

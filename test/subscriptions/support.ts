@@ -83,8 +83,9 @@ export async function openEdge(
   settings: Partial<
     Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'>
   > = {},
+  core: Parameters<typeof openCore>[1] = {},
 ): Promise<Edge> {
-  const product = await openCore(open);
+  const product = await openCore(open, core);
   const { clock } = product;
   const log = (await import('../../src/log.ts')).createLog('silent');
   const server = await createServer({

@@ -28,7 +28,13 @@ const providers = [
   'providers/announcements.ts',
   'providers/changes.ts',
 ];
-const oauth = ['oauth/tokens.ts', 'oauth/authorization.ts', 'oauth/accountKeys.ts', 'oauth/revocations.ts'];
+const oauth = [
+  'oauth/tokens.ts',
+  'oauth/authorization.ts',
+  'oauth/accountKeys.ts',
+  'oauth/revocations.ts',
+  'oauth/pendingGrants.ts',
+];
 const connections = [
   'connections/connections.ts',
   'connections/connect.ts',
@@ -59,7 +65,13 @@ const ops = [
   'oauth/sealedValues.ts',
 ];
 const subscriptions = ['subscriptions/subscriptions.ts'];
-const resolvers = ['../resolvers/index.ts', '../resolvers/context.ts', '../resolvers/formatError.ts'];
+const guard = ['guard/guard.ts', 'guard/documents.ts', 'guard/limits.ts'];
+const resolvers = [
+  '../resolvers/index.ts',
+  '../resolvers/context.ts',
+  '../resolvers/callBudget.ts',
+  '../resolvers/formatError.ts',
+];
 
 const upToDb = [...bottom, ...calls, ...events, ...db];
 const upToProviders = [...upToDb, ...providers];
@@ -77,7 +89,7 @@ const layers = [
   ),
   layer(
     'src/server.ts',
-    [...from('./', [...upToWebhooks, ...subscriptions]), ...resolvers],
+    [...from('./', [...upToWebhooks, ...guard, ...subscriptions]), ...resolvers],
     ['../**', './*/**', './main.ts'],
   ),
   layer(
@@ -99,8 +111,9 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
+  layer('src/guard/**', from('../', bottom)),
   layer('src/subscriptions/**', [
-    ...from('../', [...upToWebhooks, 'identity.ts']),
+    ...from('../', [...upToWebhooks, ...guard, 'identity.ts']),
     ...from('../', [...resolvers, '../resolvers/subscription.ts']),
   ]),
   layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops, 'webhooks/deliveries.ts'])),

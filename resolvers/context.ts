@@ -10,7 +10,7 @@ import type { Identity } from '../src/identity.ts';
 import type { Catalog } from '../src/providers/catalog.ts';
 import type { RequestSync } from '../src/sync/request.ts';
 import type { RecordStore } from '../src/sync/records.ts';
-import { createLoaders, type Loaders } from './loaders.ts';
+import { createLoaders, type Loaders, type ProviderCalls } from './loaders.ts';
 
 /** What the resolvers work with; constructed once by `main`. */
 export interface Core {
@@ -46,6 +46,8 @@ export interface Context {
   identity: Identity | undefined;
   /** Fresh for each request, and again after each mutation, so that nothing read before a change is served after. */
   loaders: Loaders;
+  /** What its fields asked of providers so far. */
+  calls: ProviderCalls;
   /** Only while a subscription is started. */
   following?: Following;
 }
@@ -53,14 +55,14 @@ export interface Context {
 export type Scope = 'integrations:write' | 'integrations:admin';
 
 export function createContext(core: Core, identity: Identity | undefined): Context {
-  const context = { core, identity } as Context;
+  const context = { core, identity, calls: { asked: 0, made: 0 } } as Context;
   renewLoaders(context);
   return context;
 }
 
 export function renewLoaders(context: Context): void {
-  const { core, identity } = context;
-  if (identity) context.loaders = createLoaders(core, identity.accountId);
+  const { core, identity, calls } = context;
+  if (identity) context.loaders = createLoaders(core, identity.accountId, calls);
 }
 
 /** Who asks. Root fields are guarded before they run, so this throws only if a guard is missing. */

@@ -1,4 +1,4 @@
-import { Kind, type GraphQLResolveInfo, type SelectionSetNode } from 'graphql';
+import { Kind, type FragmentDefinitionNode, type GraphQLResolveInfo, type SelectionSetNode } from 'graphql';
 import type { ExternalRecordResolvers } from './types.generated.ts';
 
 /** Fields that the id alone answers. */
@@ -26,15 +26,24 @@ export const ExternalRecord: ExternalRecordResolvers = {
   stale: ({ snapshot }) => snapshot?.stale ?? false,
 };
 
+const asksForMore = ({ fieldNodes, fragments }: GraphQLResolveInfo) =>
+  readsProvider(
+    fieldNodes.flatMap(({ selectionSet }) => selectionSet ?? []),
+    fragments,
+  );
+
 /** Whether `_entities` selects anything of the record that only the provider knows. Fragments that cannot be read count. */
-function asksForMore(info: GraphQLResolveInfo): boolean {
+export function readsProvider(
+  sets: readonly SelectionSetNode[],
+  fragments: Readonly<Record<string, FragmentDefinitionNode | undefined>>,
+): boolean {
   const selects = (set: SelectionSetNode | undefined): boolean =>
     set?.selections.some((selection) => {
       if (selection.kind === Kind.FIELD) return !keyFields.has(selection.name.value);
       if (selection.kind === Kind.FRAGMENT_SPREAD)
-        return selects(info.fragments[selection.name.value]?.selectionSet);
+        return selects(fragments[selection.name.value]?.selectionSet);
       const type = selection.typeCondition?.name.value;
       return (type === undefined || type === 'ExternalRecord') && selects(selection.selectionSet);
     }) ?? false;
-  return info.fieldNodes.some((node) => selects(node.selectionSet));
+  return sets.some(selects);
 }

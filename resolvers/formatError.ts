@@ -4,6 +4,11 @@ import type { Clock } from '../src/clock.ts';
 import { IntegrationError } from '../src/errors.ts';
 import type { Log } from '../src/log.ts';
 
+/** What a refusal says besides its code. */
+const tellable = ['providerCalls', 'remaining', 'resetsAt', 'retryAfterSeconds'];
+const told = (extensions: Record<string, unknown>) =>
+  Object.fromEntries(Object.entries(extensions).filter(([name]) => tellable.includes(name)));
+
 /**
  * What leaves as an entry of `errors`: an expected failure with its problem's code, a refusal with its code, and for
  * a bug nothing but a reference to the log line that has the rest.
@@ -21,7 +26,7 @@ export function createFormatError(log: Log, clock: Clock) {
     const code = formatted.extensions?.code;
     const deliberate =
       original instanceof GraphQLError && code !== undefined && code !== 'INTERNAL_SERVER_ERROR';
-    if (deliberate) return { message, ...place, extensions: { code } };
+    if (deliberate) return { message, ...place, extensions: { code, ...told(formatted.extensions ?? {}) } };
     const reference = clock.randomUUID();
     log.error({ err: original, path, reference }, 'a request failed on a defect of ours');
     return {

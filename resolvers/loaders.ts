@@ -64,11 +64,22 @@ export interface RecordPatience {
   maxWaitMs?: number | null | undefined;
 }
 
-export function createLoaders(core: Core, accountId: string): Loaders {
+/** Of one request: reads that had to ask a provider, and the requests that were sent for them. */
+export interface ProviderCalls {
+  asked: number;
+  made: number;
+}
+
+export function createLoaders(core: Core, accountId: string, calls: ProviderCalls): Loaders {
   const { api, catalog, connections, records, clock } = core;
   const db = core.forAccount(accountId);
   const byConnection = { cacheKeyFn: (connection: Connection) => connection.id };
-  const patience = () => ({ deadlineAtMs: clock.now() + core.interactiveDeadlineMs });
+  const onRequest = () => void calls.made++;
+  const patience = () => ({ deadlineAtMs: clock.now() + core.interactiveDeadlineMs, onRequest });
+  const asked = <T>(read: T): T => {
+    calls.asked++;
+    return read;
+  };
   const eventPages = pageLoaders<SyncEvent>();
   const recordPages = pageLoaders<StoredRecord>();
   const deliveryPages = pageLoaders<WebhookDelivery>();
@@ -145,7 +156,11 @@ export function createLoaders(core: Core, accountId: string): Loaders {
       recordPages([wanted, request], (ids) => listRecords(db, accountId, ids, wanted, request)),
     deliveries: (status, request) =>
       deliveryPages([status, request], (ids) => listDeliveries(db, accountId, ids, status, request)),
-    profile: (connection) => lastProfiles.orLive(connection, flat(liveProfiles.load(connection))),
+    profile(connection) {
+      const { identity } = catalog.find(connection.integrationId)?.provider ?? {};
+      const live = flat(liveProfiles.load(connection));
+      return lastProfiles.orLive(connection, identity ? asked(live) : live);
+    },
     async record(key, { maxAgeSeconds, maxWaitMs } = {}) {
       const { only } = catalog.find(key.connection.integrationId)?.provider.records ?? {};
       // The provider tells of these only by its changes: what they brought is all that can be known.
@@ -159,7 +174,7 @@ export function createLoaders(core: Core, accountId: string): Loaders {
         if (stored && clock.now() - stored.fetchedAt.getTime() <= maxAgeMs)
           return { ...stored, stale: false };
       }
-      return lastRecords.orLive(key, flat(liveRecords.load(key)), maxWaitMs);
+      return lastRecords.orLive(key, asked(flat(liveRecords.load(key))), maxWaitMs);
     },
     storedRecord: lastRecords.find,
     rateLimit: new DataLoader((of) => api.rateLimits(of), byConnection),

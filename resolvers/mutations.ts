@@ -31,6 +31,8 @@ export const Mutation: MutationResolvers = {
       }),
     );
   },
+  completeConnect: (_, { input }, context) =>
+    changing(context, () => context.core.connections.completeConnect(viewer(context), input.completionCode)),
   refresh: (_, { input }, context) =>
     changing(context, () => context.core.connections.refresh(viewer(context), input.connectionId)),
   disconnect: (_, { input }, context) =>

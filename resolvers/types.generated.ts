@@ -44,6 +44,23 @@ export type AccountConnectionsArgs = {
   status?: InputMaybe<Array<ConnectionStatus>>;
 };
 
+/** What turns an authorization into a connection. */
+export type CompleteConnectInput = {
+  /** As it came to `returnTo`. Good once, for ten minutes. */
+  completionCode: Scalars['String']['input'];
+  /** Text of your choice, new for each intention. Reserved: this version accepts it and does not use it. */
+  idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+};
+
+/** What became of `completeConnect`. */
+export type CompleteConnectPayload = {
+  __typename?: 'CompleteConnectPayload';
+  /** `ACTIVE` unless there is a problem. Null when the code is not good. */
+  connection?: Maybe<Connection>;
+  /** Why it is not connected. Null when it is. */
+  problem?: Maybe<IntegrationProblem>;
+};
+
 /** A login at the provider. Stored encrypted and never shown again. */
 export type ConnectCredentialsInput = {
   /** The password at the provider. */
@@ -439,6 +456,12 @@ export type IntegrationProblemCode =
 export type Mutation = {
   __typename?: 'Mutation';
   /**
+   * Where the server is set to confirm (`CONNECT_COMPLETION=confirm`): makes the connection `ACTIVE` that the person has
+   * just agreed to at the provider, with the `completionCode` that their browser brought back to `returnTo`. Only the
+   * account and the person who called `connect` can, once, and within ten minutes. Any other code is `NOT_FOUND`.
+   */
+  completeConnect: CompleteConnectPayload;
+  /**
    * Starts to connect the viewer's account to an integration. For `OAUTH2`, send the person's browser to
    * `authorizationUrl`: the connection stays `PENDING` until they have agreed at the provider and their browser has been
    * sent back. For `CREDENTIALS`, the answer is an `ACTIVE` connection or a problem at once.
@@ -467,6 +490,12 @@ export type Mutation = {
   setWebhookSecret: SetWebhookSecretPayload;
   /** Asks the provider for changes now, ahead of the schedule. Follow the outcome in `syncEvents`. */
   syncConnection: SyncConnectionPayload;
+};
+
+
+/** Everything that can be changed. */
+export type MutationCompleteConnectArgs = {
+  input: CompleteConnectInput;
 };
 
 
@@ -979,8 +1008,10 @@ export type FederationReferenceTypes = {
 export type ResolversTypes = {
   Account: ResolverTypeWrapper<AccountModel>;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
-  ConnectCredentialsInput: ConnectCredentialsInput;
+  CompleteConnectInput: CompleteConnectInput;
   String: ResolverTypeWrapper<Scalars['String']['output']>;
+  CompleteConnectPayload: ResolverTypeWrapper<Omit<CompleteConnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversTypes['Connection']>, problem?: Maybe<ResolversTypes['IntegrationProblem']> }>;
+  ConnectCredentialsInput: ConnectCredentialsInput;
   ConnectInput: ConnectInput;
   ConnectPayload: ResolverTypeWrapper<Omit<ConnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversTypes['Connection']>, problem?: Maybe<ResolversTypes['IntegrationProblem']> }>;
   Connection: ResolverTypeWrapper<ConnectionModel>;
@@ -1032,8 +1063,10 @@ export type ResolversTypes = {
 export type ResolversParentTypes = {
   Account: AccountModel;
   ID: Scalars['ID']['output'];
-  ConnectCredentialsInput: ConnectCredentialsInput;
+  CompleteConnectInput: CompleteConnectInput;
   String: Scalars['String']['output'];
+  CompleteConnectPayload: Omit<CompleteConnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversParentTypes['Connection']>, problem?: Maybe<ResolversParentTypes['IntegrationProblem']> };
+  ConnectCredentialsInput: ConnectCredentialsInput;
   ConnectInput: ConnectInput;
   ConnectPayload: Omit<ConnectPayload, 'connection' | 'problem'> & { connection?: Maybe<ResolversParentTypes['Connection']>, problem?: Maybe<ResolversParentTypes['IntegrationProblem']> };
   Connection: ConnectionModel;
@@ -1074,6 +1107,11 @@ export type AccountResolvers<ContextType = Context, ParentType extends Resolvers
   connection?: Resolver<Maybe<ResolversTypes['Connection']>, ParentType, ContextType, RequireFields<AccountConnectionArgs, 'integrationId'>>;
   connections?: Resolver<Maybe<Array<ResolversTypes['Connection']>>, ParentType, ContextType, Partial<AccountConnectionsArgs>>;
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
+};
+
+export type CompleteConnectPayloadResolvers<ContextType = Context, ParentType extends ResolversParentTypes['CompleteConnectPayload'] = ResolversParentTypes['CompleteConnectPayload']> = {
+  connection?: Resolver<Maybe<ResolversTypes['Connection']>, ParentType, ContextType>;
+  problem?: Resolver<Maybe<ResolversTypes['IntegrationProblem']>, ParentType, ContextType>;
 };
 
 export type ConnectPayloadResolvers<ContextType = Context, ParentType extends ResolversParentTypes['ConnectPayload'] = ResolversParentTypes['ConnectPayload']> = {
@@ -1174,6 +1212,7 @@ export interface JsonScalarConfig extends GraphQLScalarTypeConfig<ResolversTypes
 }
 
 export type MutationResolvers<ContextType = Context, ParentType extends ResolversParentTypes['Mutation'] = ResolversParentTypes['Mutation']> = {
+  completeConnect?: Resolver<ResolversTypes['CompleteConnectPayload'], ParentType, ContextType, RequireFields<MutationCompleteConnectArgs, 'input'>>;
   connect?: Resolver<ResolversTypes['ConnectPayload'], ParentType, ContextType, RequireFields<MutationConnectArgs, 'input'>>;
   disconnect?: Resolver<ResolversTypes['DisconnectPayload'], ParentType, ContextType, RequireFields<MutationDisconnectArgs, 'input'>>;
   redriveDeliveries?: Resolver<ResolversTypes['RedriveDeliveriesPayload'], ParentType, ContextType, RequireFields<MutationRedriveDeliveriesArgs, 'input'>>;
@@ -1292,6 +1331,7 @@ export type WebhookDeliveryPageResolvers<ContextType = Context, ParentType exten
 
 export type Resolvers<ContextType = Context> = {
   Account?: AccountResolvers<ContextType>;
+  CompleteConnectPayload?: CompleteConnectPayloadResolvers<ContextType>;
   ConnectPayload?: ConnectPayloadResolvers<ContextType>;
   Connection?: ConnectionResolvers<ContextType>;
   DateTime?: GraphQLScalarType;

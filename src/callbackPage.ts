@@ -1,11 +1,18 @@
 import type { CallbackAnswer } from './connections/connect.ts';
 
 /** Where a callback sends the browser: `returnTo` with the outcome, or undefined when there is none. */
-export function returnAddress({ returnTo, connectionId, problem }: CallbackAnswer): string | undefined {
+export function returnAddress({
+  returnTo,
+  connectionId,
+  problem,
+  completionCode,
+}: CallbackAnswer): string | undefined {
   if (returnTo === null) return undefined;
   const url = new URL(returnTo);
   if (connectionId !== null) url.searchParams.set('connectionId', connectionId);
-  url.searchParams.set('status', problem ? 'failed' : 'connected');
+  const status = completionCode === undefined ? 'connected' : 'confirm';
+  url.searchParams.set('status', problem ? 'failed' : status);
+  if (completionCode !== undefined) url.searchParams.set('completionCode', completionCode);
   if (problem) url.searchParams.set('code', problem.code);
   return url.href;
 }

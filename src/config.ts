@@ -18,6 +18,8 @@ export interface Config {
   /** When not empty, GraphQL requests must carry one of them. */
   routerSecrets: string[];
   returnToOrigins: string[];
+  /** What makes a connection ACTIVE. */
+  connectCompletion: 'callback' | 'confirm';
   subscriptions: {
     /** Where Apollo Router may have subscriptions posted; undefined: not set. */
     callbackOrigins: string[] | undefined;
@@ -96,6 +98,7 @@ const settings = z.object({
   AUTH_AUDIENCE: z.string().optional(),
   AUTH_ACCOUNT_CLAIM: z.string().min(1).default('account_id'),
   ROUTER_SECRET: list.refine((secrets) => secrets.length > 0, 'is set but holds no secret').default([]),
+  CONNECT_COMPLETION: z.enum(['callback', 'confirm'], 'must be callback or confirm').default('callback'),
   RETURN_TO_ORIGINS: list.pipe(z.array(origin)).optional(),
   SUBSCRIPTION_CALLBACK_ORIGINS: list.pipe(z.array(origin)).optional(),
   SUBSCRIPTIONS_PER_ACCOUNT: wholeNumber(1, 1_000_000, 'subscribers').default(1_000),
@@ -196,6 +199,7 @@ export function readConfig(
       ...verifier(s.AUTH_JWKS_URL, s.AUTH_JWT_SECRET),
     },
     routerSecrets: s.ROUTER_SECRET,
+    connectCompletion: s.CONNECT_COMPLETION,
     returnToOrigins: s.RETURN_TO_ORIGINS ?? [new URL(publicUrl).origin],
     subscriptions: {
       callbackOrigins: s.SUBSCRIPTION_CALLBACK_ORIGINS,

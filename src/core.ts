@@ -3,6 +3,7 @@ import type { Core } from '../resolvers/context.ts';
 import type { Caller } from './calls/caller.ts';
 import type { Clock } from './clock.ts';
 import { createConnectionApi } from './connections/api.ts';
+import type { Completion } from './connections/connect.ts';
 import { createConnections } from './connections/connections.ts';
 import { createHealth } from './connections/states.ts';
 import { createWebhookSecrets } from './connections/webhookSecrets.ts';
@@ -19,6 +20,7 @@ import type { Metrics } from './metrics.ts';
 import { createAccountKeys } from './oauth/accountKeys.ts';
 import { createAuthorizations } from './oauth/authorization.ts';
 import type { MasterKeys } from './oauth/encryption.ts';
+import { createPendingGrants } from './oauth/pendingGrants.ts';
 import { createRefresher, type RefreshPoint } from './oauth/refresh.ts';
 import { createRevocations } from './oauth/revocations.ts';
 import { createSealing } from './oauth/sealing.ts';
@@ -47,6 +49,8 @@ export function createCore(deps: {
   catalog: Catalog;
   masterKeys: MasterKeys;
   addresses: Addresses;
+  /** Default: the callback. */
+  completion?: Completion;
   interactiveDeadlineMs: number;
   recordMaxAgeSeconds: number;
   requestTimeoutMs: number;
@@ -90,6 +94,9 @@ export function createCore(deps: {
     ...(metrics && { onRefreshed: metrics.tokenRefreshed }),
   });
   const authorizations = createAuthorizations({ db, keys, endpoint, catalog, addresses, clock, log });
+  const pendingGrants = createPendingGrants({
+    ...{ db, forAccount, keys, revocations, catalog, clock, log },
+  });
   const api = createConnectionApi({ caller, catalog, tokens, health, clock, log });
   const webhookSecrets = createWebhookSecrets({ db, keys, clock });
   const connections = createConnections({
@@ -99,6 +106,8 @@ export function createCore(deps: {
     authorizations,
     tokens,
     revocations,
+    pendingGrants,
+    completion: deps.completion ?? 'callback',
     api,
     health,
     addresses,
@@ -107,7 +116,7 @@ export function createCore(deps: {
     clock,
   });
   const upkeep = createUpkeep({
-    ...{ db, forAccount, tokens, authorizations, api, clock, log },
+    ...{ db, forAccount, tokens, authorizations, pendingGrants, api, clock, log },
     probeIntervalMs: deps.probeIntervalMs,
   });
   const receiver = createReceiver({

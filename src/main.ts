@@ -128,6 +128,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     catalog,
     masterKeys,
     addresses,
+    completion: config.connectCompletion,
     interactiveDeadlineMs: config.interactiveDeadlineMs,
     requestTimeoutMs: config.requestTimeoutMs,
     probeIntervalMs: config.probeIntervalMs,

@@ -1,4 +1,4 @@
-import { ApolloServer, HeaderMap, type HTTPGraphQLRequest } from '@apollo/server';
+import { ApolloServer, HeaderMap, type ApolloServerPlugin, type HTTPGraphQLRequest } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -8,11 +8,14 @@ import {
 } from '@apollo/server/plugin/disabled';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
+import { callsReport, overBudget } from '../resolvers/callBudget.ts';
 import { createContext, type Context, type Core } from '../resolvers/context.ts';
 import { createFormatError } from '../resolvers/formatError.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
 import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
+import { createGuard, type Guard } from './guard/guard.ts';
+import type { Limits } from './guard/limits.ts';
 import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -38,6 +41,8 @@ export interface ServerOptions {
   isReady(): Promise<boolean>;
   metrics: Pick<Metrics, 'text'>;
   subscriptions: SubscriptionSettings;
+  /** Of one operation; the usual ones when absent. */
+  limits?: Limits;
   clock: Clock;
   log: Log;
 }
@@ -92,11 +97,16 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   callbackRoute(app, options);
   webhookRoutes(app, options);
   const formatError = createFormatError(log, options.clock);
-  const subscriptions = createSubscriptions({ ...options, formatError, settings: options.subscriptions });
+  const guard = createGuard(options.schema, {
+    hidesSchema: options.production,
+    ...(options.limits && { limits: options.limits }),
+  });
+  const edge = { ...options, guard, formatError };
+  const subscriptions = createSubscriptions({ ...edge, settings: options.subscriptions });
   app.addHook('preClose', () => subscriptions.close());
   subscriptions.attach(app.server);
   streamRoute(app, options, subscriptions);
-  await graphqlRoutes(app, options, formatError, subscriptions);
+  await graphqlRoutes(app, edge, subscriptions);
   return app;
 }
 
@@ -117,8 +127,9 @@ function callbackRoute(app: FastifyInstance, { core, log }: ServerOptions): void
         .type('text/html; charset=utf-8')
         .send(callbackPage({ connectionId: null, problem: { code: 'INTERNAL_SERVER_ERROR', message } }));
     }
-    const { connectionId, problem } = answer;
-    log.info({ integrationId, connectionId, outcome: problem?.code ?? 'connected' }, 'callback');
+    const { connectionId, problem, completionCode } = answer;
+    const good = completionCode === undefined ? 'connected' : 'to be confirmed';
+    log.info({ integrationId, connectionId, outcome: problem?.code ?? good }, 'callback');
     const address = returnAddress(answer);
     reply.headers(callbackHeaders);
     if (address !== undefined) return reply.redirect(address, 303);
@@ -194,15 +205,16 @@ function streamRoute(app: FastifyInstance, options: ServerOptions, subscriptions
 
 async function graphqlRoutes(
   app: FastifyInstance,
-  options: ServerOptions,
-  formatError: ReturnType<typeof createFormatError>,
+  options: ServerOptions & { guard: Guard; formatError: ReturnType<typeof createFormatError> },
   subscriptions: Subscriptions,
 ): Promise<void> {
-  const { core, production, log } = options;
+  const { core, production, guard, formatError, log } = options;
   const apollo = new ApolloServer<Context>({
     schema: options.schema,
     introspection: !production,
     csrfPrevention: true,
+    // A hash would stand for a text that the guard has not seen.
+    persistedQueries: false,
     includeStacktraceInErrorResponses: false,
     hideSchemaDetailsFromClientErrors: production,
     stopOnTerminationSignals: false,
@@ -215,6 +227,7 @@ async function graphqlRoutes(
       ApolloServerPluginLandingPageDisabled(),
       ApolloServerPluginSchemaReportingDisabled(),
       ApolloServerPluginUsageReportingDisabled(),
+      providerCallsPlugin(options.schema),
     ],
   });
   await apollo.start();
@@ -233,6 +246,8 @@ async function graphqlRoutes(
       if (reply.sent) return reply;
       const body = request.method === 'POST' ? jsonBody(request, reply) : undefined;
       if (reply.sent) return reply;
+      const refused = guard.overLimit(body ?? readable(request));
+      if (refused) return graphqlError(reply, 400, String(refused.extensions.code), refused.message);
       const callback = await subscriptions.callback(header(request, 'accept'), body, identity);
       if (callback) {
         if (callback.start) reply.raw.once('close', callback.start);
@@ -252,6 +267,27 @@ async function graphqlRoutes(
   });
 }
 
+/** As `operations.execute` does it for the other transports. */
+function providerCallsPlugin(schema: GraphQLSchema): ApolloServerPlugin<Context> {
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        async didResolveOperation({ document, operation, request, contextValue }) {
+          const variables = request.variables ?? {};
+          const refused =
+            operation && (await overBudget(schema, document, operation, variables, contextValue));
+          if (refused) throw refused;
+        },
+        willSendResponse({ response: { body }, contextValue }) {
+          const providerCalls = callsReport(contextValue);
+          if (providerCalls && body.kind === 'single')
+            body.singleResult.extensions = { ...body.singleResult.extensions, providerCalls };
+          return Promise.resolve();
+        },
+      }),
+  };
+}
+
 /** Nine megabytes with everything in it, so loaded only where somebody looks. */
 async function renderPage(defaultQuery: string): Promise<string> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
@@ -266,16 +302,22 @@ async function renderPage(defaultQuery: string): Promise<string> {
 }
 
 /** What a GET carries in its address, `variables` and `extensions` as JSON; undefined when they are none. */
-function queryOf(request: FastifyRequest, reply: FastifyReply): unknown {
+function readable(request: FastifyRequest): unknown {
   const { query, operationName, variables, extensions } = request.query as Record<string, string | undefined>;
   const parsed = (text: string | undefined) =>
     text === undefined ? undefined : (JSON.parse(text) as unknown);
   try {
     return { query, operationName, variables: parsed(variables), extensions: parsed(extensions) };
   } catch {
-    graphqlError(reply, 400, 'BAD_REQUEST', '`variables` and `extensions` must be JSON.');
     return undefined;
   }
+}
+
+function queryOf(request: FastifyRequest, reply: FastifyReply): unknown {
+  const query = readable(request);
+  if (query === undefined)
+    graphqlError(reply, 400, 'BAD_REQUEST', '`variables` and `extensions` must be JSON.');
+  return query;
 }
 
 /** The parsed body; undefined when the request was answered because it is not JSON. */

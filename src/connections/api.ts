@@ -9,7 +9,7 @@ import { masked } from '../providers/masking.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import type { ExternalProfile, ProviderRequest, RecordSnapshot, Target } from '../providers/provider.ts';
 import type { ChangePage, Position } from '../providers/changes.ts';
-import { createBucketsOf } from './budgets.ts';
+import { createBucketsOf, lacking, type Lacking } from './budgets.ts';
 import type { Connection } from './connection.ts';
 import type { Health } from './states.ts';
 
@@ -41,8 +41,18 @@ export interface ConnectionApi {
   ): Promise<ChangePage>;
   /** For each the tightest limit that applies, other processes' calls included; undefined for who cannot call. One statement at most. */
   rateLimits(connections: readonly Connection[]): Promise<(BudgetView | undefined)[]>;
+  /** The first connection of which so many calls do not fit into its rate limits within `patienceMs`. One statement at most. */
+  overBudget(
+    wanted: readonly (readonly [Connection, calls: number])[],
+    patienceMs: number,
+  ): Promise<OverBudget | undefined>;
   /** RATE_LIMITED while the provider has asked us to stay away from this connection's account. */
   pauseProblem(connection: Connection, budget: BudgetView | undefined): IntegrationProblem | null;
+}
+
+export interface OverBudget extends Lacking {
+  connection: Connection;
+  calls: number;
 }
 
 export interface Patience {
@@ -50,6 +60,8 @@ export interface Patience {
   signal?: AbortSignal;
   /** Default: interactive. */
   priority?: Priority;
+  /** For each request that is about to be sent, those that try again and those for more pages among them. */
+  onRequest?: () => void;
 }
 
 interface Identified {
@@ -98,7 +110,7 @@ export function createConnectionApi(deps: {
     ref: Identified,
     request: ProviderRequest,
     authorization: { bearer(): string | Promise<string>; renew?(): Promise<void> },
-    patience: Patience,
+    { onRequest, ...patience }: Patience,
   ): Promise<HttpResponse> =>
     caller.call({
       integration: configured.provider.id,
@@ -111,6 +123,7 @@ export function createConnectionApi(deps: {
       classify: configured.provider.classify,
       async request() {
         const { name, prefix } = configured.provider.tokenHeader ?? bearer;
+        onRequest?.();
         return {
           ...request,
           headers: { ...request.headers, [name]: `${prefix}${await authorization.bearer()}` },
@@ -204,6 +217,14 @@ export function createConnectionApi(deps: {
     return configured;
   };
 
+  /** Where limits are for each operation, the one that proves a connection stands for all. */
+  const usualBuckets = (connection: Connection) => {
+    const configured = catalog.find(connection.integrationId);
+    if (!configured || connection.externalId === null || connection.status !== 'ACTIVE') return [];
+    const usual = configured.provider.identity?.request(targetOf(configured, connection.externalId));
+    return bucketsOf(configured, connection.externalId, usual ?? {});
+  };
+
   return {
     async profile(connection, patience) {
       const configured = usable(connection);
@@ -258,15 +279,20 @@ export function createConnectionApi(deps: {
     },
 
     async rateLimits(connections) {
-      const buckets = connections.map((connection) => {
-        const configured = catalog.find(connection.integrationId);
-        if (!configured || connection.externalId === null || connection.status !== 'ACTIVE') return [];
-        // Where limits are for each operation, the one that proves a connection stands for all.
-        const usual = configured.provider.identity?.request(targetOf(configured, connection.externalId));
-        return bucketsOf(configured, connection.externalId, usual ?? {});
-      });
+      const buckets = connections.map(usualBuckets);
       await caller.refreshBudgets(buckets.flat());
       return buckets.map((own) => caller.budget(own));
+    },
+
+    async overBudget(wanted, patienceMs) {
+      const buckets = wanted.map(([connection]) => usualBuckets(connection));
+      await caller.refreshBudgets(buckets.flat());
+      for (const [i, [connection, calls]] of wanted.entries()) {
+        const views = buckets[i]!.flatMap((bucket) => caller.budget([bucket]) ?? []);
+        const over = lacking(views, calls, patienceMs);
+        if (over) return { connection, calls, ...over };
+      }
+      return undefined;
     },
 
     pauseProblem(connection, budget) {

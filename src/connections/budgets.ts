@@ -1,4 +1,4 @@
-import type { Bucket } from '../calls/caller.ts';
+import type { Bucket, BudgetView } from '../calls/caller.ts';
 import type { ConfiguredProvider } from '../providers/catalog.ts';
 import type { ProviderRequest, RateLimit } from '../providers/provider.ts';
 
@@ -42,4 +42,27 @@ export function createBucketsOf(): BucketsOf {
 
 function counts({ operations, exceptOperations }: RateLimit, operation: string): boolean {
   return (operations?.includes(operation) ?? true) && !exceptOperations?.includes(operation);
+}
+
+export interface Lacking {
+  budget: BudgetView;
+  /** With all of the limit free; otherwise no time is the right one. */
+  isEverPossible: boolean;
+}
+
+/**
+ * The first limit that leaves no room for so many calls within `patienceMs`: what remains, and the whole limit again
+ * for each window that passes meanwhile. A pause passes by itself, and a limit on what runs at one time only delays.
+ */
+export function lacking(
+  budgets: readonly BudgetView[],
+  calls: number,
+  patienceMs: number,
+): Lacking | undefined {
+  for (const budget of budgets) {
+    if (budget.windowMs === 0 || budget.pausedUntilMs !== undefined) continue;
+    const again = budget.limit * Math.floor(patienceMs / budget.windowMs);
+    if (calls > budget.remaining + again) return { budget, isEverPossible: calls <= budget.limit + again };
+  }
+  return undefined;
 }

@@ -6,6 +6,7 @@ import { untilStored } from '../db/untilStored.ts';
 import { fail, IntegrationError, problem, problemOf, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 import type { Authorizations, CallbackOutcome } from '../oauth/authorization.ts';
+import { confirmWithinMs, type PendingGrants } from '../oauth/pendingGrants.ts';
 import type { Revocations } from '../oauth/revocations.ts';
 import type { Tokens, TokenSet, UserCredentials } from '../oauth/tokens.ts';
 import type { Catalog } from '../providers/catalog.ts';
@@ -44,6 +45,8 @@ export interface CallbackAnswer {
   returnTo: string | null;
   connectionId: string | null;
   problem: IntegrationProblem | null;
+  /** What the person's session is to confirm with; only where connections are confirmed. */
+  completionCode?: string;
 }
 
 /** The way to an ACTIVE connection: the request, and what the provider's redirect makes of it. */
@@ -51,7 +54,15 @@ export interface Connecting {
   connect(request: ConnectRequest): Promise<ConnectAnswer>;
   /** The provider's redirect. `integrationId` must exist. */
   completeAuthorization(integrationId: string, query: URLSearchParams): Promise<CallbackAnswer>;
+  /** Makes the connection ACTIVE that a callback has left to be confirmed. */
+  completeConnect(
+    by: { accountId: string; userId: string | null },
+    completionCode: string,
+  ): Promise<{ connection: Connection | null; problem: IntegrationProblem | null }>;
 }
+
+/** What makes a connection ACTIVE: the provider's redirect, or the person's session after it. */
+export type Completion = 'callback' | 'confirm';
 
 type Granted = CallbackOutcome & { kind: 'granted' };
 interface Proven {
@@ -70,6 +81,8 @@ export interface ConnectingDeps {
   authorizations: Authorizations;
   tokens: Tokens;
   revocations: Revocations;
+  pendingGrants: PendingGrants;
+  completion: Completion;
   webhookSecrets: WebhookSecrets;
   api: ConnectionApi;
   addresses: { publicUrl: string; returnToOrigins: readonly string[] };
@@ -80,7 +93,8 @@ export interface ConnectingDeps {
 
 export function createConnecting(deps: ConnectingDeps): Connecting {
   const { forAccount, catalog, authorizations, tokens, revocations, webhookSecrets } = deps;
-  const { api, addresses, clock, probeIntervalMs } = deps;
+  const { pendingGrants, api, addresses, clock, probeIntervalMs } = deps;
+  const confirms = deps.completion === 'confirm';
   const now = () => new Date(clock.now());
 
   /** Checks a connect before anything is written; returns the scopes to ask for. */
@@ -123,6 +137,12 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       request.returnTo == null ? null : allowedReturnTo(request.returnTo, publicUrl, returnToOrigins);
     if (returnTo === undefined)
       return fail('INVALID_INPUT', 'returnTo: its origin is not on the list (RETURN_TO_ORIGINS).', now());
+    if (confirms && provider.auth === 'OAUTH2' && returnTo === null)
+      return fail(
+        'INVALID_INPUT',
+        'returnTo: is missing. It is handed the code that the person confirms the connection with.',
+        now(),
+      );
     return { scopes, returnTo, provider };
   };
 
@@ -220,23 +240,38 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
   };
 
   /**
-   * Stores a proven grant. A connection that another link has made ACTIVE meanwhile takes the newer grant: revoking
-   * either could end both.
+   * Stores a proven grant, or keeps it until it is confirmed. A connection that another link has made ACTIVE meanwhile
+   * takes the newer grant: revoking either could end both.
    */
-  const keepGrant = (granted: Granted, externalId: string) =>
-    forAccount(granted.authorization.accountId)
-      .transaction()
-      .execute(async (trx): Promise<IntegrationProblem | null> => {
-        const { authorization, tokens: set } = granted;
-        const row = await lockConnection(trx, authorization.accountId, authorization.id);
-        if (!row || row.status === 'DISCONNECTED') {
-          await revocations.keep(trx, authorization, set, externalId);
-          return problem('NOT_CONNECTED', 'The connection was ended while it was being authorized.', now());
-        }
-        if (isOther(row, externalId)) return mismatch(now());
-        await activate(trx, authorization, row, { set, externalId });
-        return null;
-      });
+  const take = async (
+    trx: Transaction<Tables>,
+    { authorization, tokens: set }: Pick<Granted, 'authorization' | 'tokens'>,
+    externalId: string,
+    isConfirmed: boolean,
+  ): Promise<{ cause: IntegrationProblem } | { cause: null; code?: string }> => {
+    const { accountId, id } = authorization;
+    const row = await lockConnection(trx, accountId, id);
+    if (!row || row.status === 'DISCONNECTED') {
+      await revocations.keep(trx, authorization, set, externalId);
+      const message = 'The connection was ended while it was being authorized.';
+      return { cause: problem('NOT_CONNECTED', message, now()) };
+    }
+    if (isOther(row, externalId)) return { cause: mismatch(now()) };
+    if (isConfirmed) {
+      await activate(trx, authorization, row, { set, externalId });
+      return { cause: null };
+    }
+    const { code, completeBy } = await pendingGrants.keep(trx, authorization, { tokens: set, externalId });
+    // It is as it was, and so is what is known of it: only that somebody may still complete it.
+    if (row.authorize_by)
+      await trx
+        .updateTable('connections')
+        .set({ authorize_by: completeBy })
+        .where('account_id', '=', accountId)
+        .where('id', '=', id)
+        .execute();
+    return { cause: null, code };
+  };
 
   /** Nothing is kept where the provider refuses the credentials. */
   const connectWithCredentials = async (request: ConnectRequest): Promise<ConnectAnswer> => {
@@ -314,7 +349,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
       );
       if (outcome.kind === 'failed') return failedCallback(outcome);
       const { authorization, tokens: granted } = outcome;
-      let cause: IntegrationProblem | null;
+      let taken: Awaited<ReturnType<typeof take>>;
       try {
         const ref = { ...authorization, externalId: outcome.externalId ?? granted.externalId };
         const patience = { deadlineAtMs: clock.now() + identifyWithinMs };
@@ -324,16 +359,50 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
         if (profile && externalId === '')
           fail('PROVIDER_ERROR', 'The provider does not say which account this is.', now());
         // The code is spent: should the database be away just now, the grant waits for it.
-        cause = await untilStored(clock, () => keepGrant(outcome, externalId), {
+        if (confirms) {
+          // Begun before the setting was changed.
+          if (authorization.returnTo === null)
+            fail('AUTHORIZATION_EXPIRED', 'Please start the connection again.', now());
+          await revocations.hold(authorization, confirmWithinMs);
+        }
+        const store = () =>
+          forAccount(authorization.accountId)
+            .transaction()
+            .execute((trx) => take(trx, outcome, externalId, !confirms));
+        taken = await untilStored(clock, store, {
           withinMs: keepWithinMs,
           isFinal: (error) => error instanceof IntegrationError,
           onRetry: () => undefined,
         });
       } catch (error) {
-        cause = ofCallback(problemOf(error));
+        taken = { cause: ofCallback(problemOf(error)) };
       }
-      if (cause) return failedCallback({ kind: 'failed', problem: cause, authorization, current: true });
-      return { returnTo: authorization.returnTo, connectionId: authorization.id, problem: null };
+      if (taken.cause)
+        return failedCallback({ kind: 'failed', problem: taken.cause, authorization, current: true });
+      const { returnTo, id: connectionId } = authorization;
+      const completionCode = taken.code;
+      return {
+        returnTo,
+        connectionId,
+        problem: null,
+        ...(completionCode !== undefined && { completionCode }),
+      };
+    },
+
+    async completeConnect(by, completionCode) {
+      const db = forAccount(by.accountId);
+      const end = await db.transaction().execute(async (trx) => {
+        const grant = await pendingGrants.redeem(trx, by, completionCode);
+        if (!grant) return undefined;
+        const { cause } = await take(trx, grant, grant.externalId, true);
+        return { id: grant.authorization.id, cause };
+      });
+      if (!end) {
+        const message = 'This code is not good for you, or not any more: connect again.';
+        return { connection: null, problem: problem('NOT_FOUND', message, now()) };
+      }
+      const found = await findConnections(db, clock, by.accountId, [end.id]);
+      return { connection: found.get(end.id) ?? null, problem: end.cause };
     },
   };
 }

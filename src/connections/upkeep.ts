@@ -5,6 +5,7 @@ import type { Tables } from '../db/tables.ts';
 import { IntegrationError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Authorizations } from '../oauth/authorization.ts';
+import type { PendingGrants } from '../oauth/pendingGrants.ts';
 import type { Tokens } from '../oauth/tokens.ts';
 import type { ConnectionApi } from './api.ts';
 import { findConnections } from './connection.ts';
@@ -20,6 +21,7 @@ export interface Upkeep {
   /** One round of each; answers whether there is more to do at once. */
   refreshDue(): Promise<boolean>;
   probeDue(): Promise<boolean>;
+  dropUnconfirmed(): Promise<boolean>;
   prune(): Promise<boolean>;
 }
 
@@ -27,6 +29,7 @@ export interface Upkeep {
 const batch = 20;
 const refreshLookMs = 5_000;
 const probeLookMs = 15_000;
+const unconfirmedLookMs = 30_000;
 const pruneLookMs = 3_600_000;
 const pruneBatch = 1_000;
 const probePatienceMs = 30_000;
@@ -37,13 +40,14 @@ export function createUpkeep(deps: {
   forAccount: (accountId: string) => Kysely<Tables>;
   tokens: Tokens;
   authorizations: Authorizations;
+  pendingGrants: PendingGrants;
   api: ConnectionApi;
   /** Between two proofs of one connection. */
   probeIntervalMs: number;
   clock: Clock;
   log: Log;
 }): Upkeep {
-  const { db, forAccount, tokens, authorizations, api, probeIntervalMs, clock, log } = deps;
+  const { db, forAccount, tokens, authorizations, pendingGrants, api, probeIntervalMs, clock, log } = deps;
 
   const refreshDue = async () => (await tokens.refreshDue(batch)) === batch;
 
@@ -94,17 +98,21 @@ export function createUpkeep(deps: {
     return due.length === batch;
   };
 
+  const dropUnconfirmed = async () => (await pendingGrants.dropExpired(batch)) === batch;
+
   const prune = async () => (await authorizations.prune(pruneBatch)) === pruneBatch;
 
   const trouble = (error: unknown) => log.warn({ err: error }, 'upkeep of connections');
   const loops = [
     createBackground(clock, refreshLookMs, refreshDue, trouble),
     createBackground(clock, probeLookMs, probeDue, trouble),
+    createBackground(clock, unconfirmedLookMs, dropUnconfirmed, trouble),
     createBackground(clock, pruneLookMs, prune, trouble),
   ];
   return {
     refreshDue,
     probeDue,
+    dropUnconfirmed,
     prune,
     start() {
       for (const loop of loops) loop.start();

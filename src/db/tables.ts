@@ -86,6 +86,9 @@ interface OAuthAuthorizationsTable {
   created_at: GeneratedTime;
   expires_at: Date;
   consumed_at: Date | null;
+  completion_hash: Buffer | null;
+  complete_by: Date | null;
+  grant_encrypted: Buffer | null;
 }
 
 interface OAuthTokensTable {

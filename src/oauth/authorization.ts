@@ -1,4 +1,4 @@
-import type { Kysely, Selectable, Transaction } from 'kysely';
+import { sql, type Kysely, type Selectable, type Transaction } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Tables } from '../db/tables.ts';
 import { fail, problem, problemOf, type IntegrationProblem } from '../errors.ts';
@@ -32,7 +32,10 @@ export interface Authorizations {
   withCredentials(integrationId: string, credentials: UserCredentials): Promise<TokenSet>;
   /** Forgets round trips that ended more than a day ago, at most so many; answers how many there were. */
   prune(most: number): Promise<number>;
-  /** Ends the round trip under way, if there is one: its link is then answered as expired. */
+  /**
+   * Ends the round trip under way, if there is one: its link is then answered as expired, and what it was granted can
+   * no longer be confirmed.
+   */
   cancel(trx: Transaction<Tables>, ref: ConnectionRef): Promise<void>;
   /**
    * Judges a callback and exchanges its code. Each state is consumed by the first callback that names it, whatever
@@ -52,13 +55,15 @@ export type CallbackOutcome =
   | { kind: 'failed'; problem: IntegrationProblem; authorization?: Authorization; current: boolean };
 
 export interface Authorization extends ConnectionRef {
+  /** Names its row. */
+  stateHash: Buffer;
   userId: string | null;
   returnTo: string | null;
   scopes: string[];
   expiresAt: Date;
 }
 
-type AuthorizationRow = Selectable<Tables['oauth_authorizations']>;
+export type AuthorizationRow = Selectable<Tables['oauth_authorizations']>;
 const lifetimeMs = 10 * 60_000;
 /** Spent round trips are kept a day, so that a late or repeated callback still finds its way back to the product. */
 const keptMs = 24 * 60 * 60_000;
@@ -79,10 +84,13 @@ export function createAuthorizations(deps: {
     const now = new Date(clock.now());
     await trx
       .updateTable('oauth_authorizations')
-      .set({ expires_at: now })
+      .set({
+        expires_at: sql<Date>`least(expires_at, ${now}::timestamptz)`,
+        complete_by: sql<Date>`least(complete_by, ${now}::timestamptz)`,
+      })
       .where('account_id', '=', ref.accountId)
       .where('connection_id', '=', ref.id)
-      .where('expires_at', '>', now)
+      .where((eb) => eb.or([eb('expires_at', '>', now), eb('complete_by', '>', now)]))
       .execute();
   };
 
@@ -167,6 +175,7 @@ export function createAuthorizations(deps: {
             .selectFrom('oauth_authorizations')
             .select('state_hash')
             .where('expires_at', '<', new Date(clock.now() - keptMs))
+            .where('grant_encrypted', 'is', null)
             .limit(most),
         )
         .executeTakeFirst();
@@ -262,9 +271,10 @@ const refOf = (row: AuthorizationRow): ConnectionRef => ({
   integrationId: row.integration_id,
 });
 
-function authorizationOf(row: AuthorizationRow): Authorization {
+export function authorizationOf(row: AuthorizationRow): Authorization {
   return {
     ...refOf(row),
+    stateHash: row.state_hash,
     userId: row.user_id,
     returnTo: row.return_to,
     scopes: row.scopes,

@@ -28,8 +28,9 @@ export interface Revocations {
   /**
    * Before a new grant is asked for: one that is being revoked is waited for, and others hold off for a while. Where a
    * revocation ends all that we have of an external account, it would end the new grant too.
+   * @param forMs from the exchange of a code to the commit of what it gave, with room to spare, when absent
    */
-  hold(ref: ConnectionRef): Promise<void>;
+  hold(ref: ConnectionRef, forMs?: number): Promise<void>;
   /** The new grant is there: what was still to be revoked of the same external account never will be. */
   supersede(trx: Transaction<Tables>, ref: ConnectionRef, externalId: string): Promise<void>;
   /** There is none: they may go on. */
@@ -44,7 +45,6 @@ export const revocationQueues = { [queue]: untilDone };
 /** Longer than the immediate try may take. */
 const firstRetryMs = 10_000;
 
-/** From the exchange of a code to the commit of what it gave, with room to spare. */
 const holdMs = 120_000;
 const lookMs = 100;
 
@@ -197,11 +197,11 @@ export function createRevocations(deps: {
       return id;
     },
 
-    async hold(ref) {
+    async hold(ref, forMs = holdMs) {
       if (!endsMore(ref.integrationId)) return;
       const own = forAccount(ref.accountId);
       const held = await of(own, ref)
-        .set({ held_until: later(holdMs) })
+        .set({ held_until: later(forMs) })
         .returning('id')
         .execute();
       const giveUpAt = clock.monotonic() + sendingMs;

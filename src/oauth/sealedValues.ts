@@ -32,7 +32,7 @@ export const sealedTables: readonly SealedTable[] = [
     name: 'oauth_authorizations',
     key: ['state_hash'],
     integration: 'integration_id',
-    columns: ['code_verifier_encrypted'],
+    columns: ['code_verifier_encrypted', 'grant_encrypted'],
   },
   {
     name: 'webhook_secrets',

@@ -10,13 +10,15 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
+import { callsReport, overBudget } from '../../resolvers/callBudget.ts';
 import { createContext, type Context, type Core } from '../../resolvers/context.ts';
 import type { createFormatError } from '../../resolvers/formatError.ts';
 import type { Published } from '../../resolvers/subscription.ts';
 import { encodeCursor } from '../db/pages.ts';
 import { sequenceOf } from '../events/events.ts';
+import { coded } from '../guard/documents.ts';
+import type { Guard } from '../guard/guard.ts';
 import { hasExpired, type Identity } from '../identity.ts';
-import { coded, createDocuments } from './documents.ts';
 import { createGroups, startVariables } from './sharing.ts';
 
 /** A request that may be executed: parsed, valid, with variables that fit. */
@@ -33,6 +35,8 @@ export interface Prepared {
 export interface Answer {
   data?: unknown;
   errors?: GraphQLFormattedError[];
+  /** `providerCalls`, where any were asked for. */
+  extensions?: Record<string, unknown>;
 }
 
 export interface Subscriber {
@@ -71,12 +75,12 @@ export interface Operations {
 export function createOperations(deps: {
   schema: GraphQLSchema;
   core: Core;
+  guard: Guard;
   formatError: ReturnType<typeof createFormatError>;
   production: boolean;
 }): Operations {
-  const { schema, core, formatError } = deps;
+  const { schema, core, guard, formatError } = deps;
   const { clock } = core;
-  const documents = createDocuments(schema, deps.production);
   const join = createGroups<Answer>(clock);
 
   const format: Operations['format'] = (errors) =>
@@ -84,10 +88,14 @@ export function createOperations(deps: {
       const code = error.extensions.code ?? 'INTERNAL_SERVER_ERROR';
       return formatError({ ...error.toJSON(), extensions: { ...error.extensions, code } }, error);
     });
-  const answerOf = ({ data, errors }: ExecutionResult): Answer => ({
-    ...(errors && { errors: format(errors) }),
-    ...(data !== undefined && { data }),
-  });
+  const answerOf = ({ data, errors }: ExecutionResult, context: Context): Answer => {
+    const providerCalls = callsReport(context);
+    return {
+      ...(errors && { errors: format(errors) }),
+      ...(data !== undefined && { data }),
+      ...(providerCalls && { extensions: { providerCalls } }),
+    };
+  };
   /** Never rejects. */
   const run = async (
     { document, operationName, variables }: Prepared,
@@ -96,7 +104,7 @@ export function createOperations(deps: {
   ): Promise<Answer> => {
     try {
       const args = { schema, document, operationName, rootValue, contextValue, variableValues: variables };
-      return answerOf(await execute(args));
+      return answerOf(await execute(args), contextValue);
     } catch (error) {
       return { errors: format([wrapped(error)]) };
     }
@@ -107,7 +115,7 @@ export function createOperations(deps: {
       const read = readRequest(request);
       if (read instanceof GraphQLError) return [read];
       const { query, operationName, variables } = read;
-      const document = documents(query);
+      const document = guard.document(query);
       if (!('kind' in document)) return document;
       const operation = getOperationAST(document, operationName);
       if (!operation)
@@ -115,6 +123,8 @@ export function createOperations(deps: {
       const fitting = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
       if (fitting.errors)
         return fitting.errors.map((error) => coded(error, 'BAD_USER_INPUT', deps.production));
+      const refused = guard.refusal(document, operation, variables);
+      if (refused) return [refused];
       const starts = startVariables(document, operation);
       const others = Object.entries(variables).filter(([name]) => !starts.has(name));
       // The document's own text: each request brings a copy, which would be kept for as long as it is followed.
@@ -122,7 +132,17 @@ export function createOperations(deps: {
       return { document, operation, operationName, variables, sharedAs: [text, operationName, others] };
     },
 
-    execute: (prepared, identity) => run(prepared, createContext(core, identity)),
+    async execute(prepared, identity) {
+      const context = createContext(core, identity);
+      const { document, operation, variables } = prepared;
+      try {
+        const refused = await overBudget(schema, document, operation, variables, context);
+        if (refused) return { errors: format([refused]) };
+      } catch (error) {
+        return { errors: format([wrapped(error)]) };
+      }
+      return run(prepared, context);
+    },
 
     async subscribe(prepared, { identity, resumeAfter, onTooSlow, onExpired }) {
       let ended = false;

@@ -2,6 +2,7 @@ import type { Server, ServerResponse } from 'node:http';
 import type { GraphQLSchema } from 'graphql';
 import type { Core } from '../../resolvers/context.ts';
 import type { createFormatError } from '../../resolvers/formatError.ts';
+import type { Guard } from '../guard/guard.ts';
 import type { Identity, ResolveIdentity } from '../identity.ts';
 import type { Log } from '../log.ts';
 import { createCallbacks, type Callbacks } from './callback.ts';
@@ -53,6 +54,7 @@ export function shouldUpgrade({ headers }: { headers: { upgrade?: string | undef
 export function createSubscriptions(deps: {
   schema: GraphQLSchema;
   core: Core;
+  guard: Guard;
   resolveIdentity: ResolveIdentity;
   routerSecrets: readonly string[];
   production: boolean;

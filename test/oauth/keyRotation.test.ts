@@ -121,7 +121,7 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
       });
       expect(corrupt.examples[0]).toMatch(/^data key [\w-]{36} does not open with master key "k1"$/);
       expect(rows).toEqual(new Map([['k1', 7]]));
-      expect(await openAll(db, k1)).toBe(7 * 6);
+      expect(await openAll(db, k1)).toBe(7 * 7);
     });
   });
 
@@ -133,13 +133,13 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
       const untouched = await tokens();
       const done = await rotateDataKeys(deps(k1), undefined, nothing);
       expect(done).toEqual({
-        ...{ renewed: 310, young: 0, resealed: 310 * 6, busy: 0 },
+        ...{ renewed: 310, young: 0, resealed: 310 * 7, busy: 0 },
         unopened: { count: 0, examples: [] },
       });
       const used = await keysInUse(db);
       expect(used.size).toBe(310);
       for (const { keyId } of before) expect(used).not.toContain(keyId);
-      expect(await openAll(db, k1)).toBe(310 * 6);
+      expect(await openAll(db, k1)).toBe(310 * 7);
       expect(await tokens()).toEqual(untouched);
 
       const [first] = before;
@@ -150,14 +150,14 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
 
     it('makes a key that is the newest, whatever clock made the others', async () => {
       const [a] = await addAccounts(db, k1, ['a'], { createdAt: new Date(Date.now() + 3_600_000) });
-      expect((await rotateDataKeys(deps(k1), undefined, nothing)).resealed).toBe(6);
+      expect((await rotateDataKeys(deps(k1), undefined, nothing)).resealed).toBe(7);
       expect(await keysInUse(db)).not.toContain(a!.keyId);
     });
 
     it('can be had for one account alone', async () => {
       const [a, b] = await addAccounts(db, k1, ['a', 'b']);
       const done = await rotateDataKeys(deps(k1), 'a', nothing);
-      expect(done).toMatchObject({ renewed: 1, resealed: 6 });
+      expect(done).toMatchObject({ renewed: 1, resealed: 7 });
       const used = await keysInUse(db);
       expect(used).toContain(b!.keyId);
       expect(used).not.toContain(a!.keyId);
@@ -179,13 +179,13 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
         .execute();
       shiftedMs = graceMs + 10_000;
       expect(await deleteOldDataKeys(deps(k1), undefined)).toBe(2);
-      expect(await openAll(db, k1)).toBe(18);
+      expect(await openAll(db, k1)).toBe(21);
 
-      expect((await rotateDataKeys(deps(k1), late.ref.accountId, nothing)).resealed).toBe(6);
+      expect((await rotateDataKeys(deps(k1), late.ref.accountId, nothing)).resealed).toBe(7);
       shiftedMs = 2 * graceMs + 20_000;
       expect(await deleteOldDataKeys(deps(k1), undefined)).toBe(2);
       expect(await countOldDataKeys(db, undefined)).toBe(0);
-      expect(await openAll(db, k1)).toBe(18);
+      expect(await openAll(db, k1)).toBe(21);
     });
 
     it('keeps an old key while nobody here can open the newer one', async () => {
@@ -210,10 +210,10 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
       await expect(stopped).rejects.toThrow('killed');
       const done = await rotateDataKeys(deps(k1), undefined, nothing);
       expect(done).toMatchObject({ renewed: 0, young: 310 });
-      expect(done.resealed).toBeLessThan(310 * 6);
+      expect(done.resealed).toBeLessThan(310 * 7);
       expect((await keysInUse(db)).size).toBe(310);
       expect(await countOldDataKeys(db, undefined)).toBe(310);
-      expect(await openAll(db, k1)).toBe(310 * 6);
+      expect(await openAll(db, k1)).toBe(310 * 7);
     });
 
     it('does not stand in the way of a refresh that is under way, nor overwrite what it stored', async () => {
@@ -244,9 +244,9 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
       const before = (await allRows(db)).filter(({ ref }) => ref.accountId === 'b');
       const { resealed, renewed, unopened } = await rotateDataKeys(deps(k1), undefined, nothing);
       expect({ resealed, renewed, unopened: unopened.count }).toEqual({
-        resealed: 6,
+        resealed: 7,
         renewed: 2,
-        unopened: 6,
+        unopened: 7,
       });
       expect(unopened.examples[0]).toMatch(
         /^oauth_tokens, connection .* master key "k3" is not in ENCRYPTION_KEYS$/,
@@ -254,7 +254,7 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
       expect((await allRows(db)).filter(({ ref }) => ref.accountId === 'b')).toEqual(before);
       shiftedMs = graceMs + 10_000;
       expect(await deleteOldDataKeys(deps(k1), 'b')).toBe(0);
-      expect(await openAll(db, `${k1},${k3}`)).toBe(12);
+      expect(await openAll(db, `${k1},${k3}`)).toBe(14);
     });
   });
 
@@ -279,7 +279,7 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
           outcomes.push(error);
         }
     }
-    expect(outcomes).toHaveLength(6);
+    expect(outcomes).toHaveLength(7);
     for (const outcome of outcomes) {
       expect(outcome).toBeInstanceOf(UnsealError);
       expect(outcome).toMatchObject({
@@ -287,6 +287,6 @@ describe.each(databaseKinds)('key rotation on %s', (_kind, open) => {
         message: 'master key "k1" is not in ENCRYPTION_KEYS',
       });
     }
-    expect(await openAll(db, `${k2},${k1}`)).toBe(6);
+    expect(await openAll(db, `${k2},${k1}`)).toBe(7);
   });
 });

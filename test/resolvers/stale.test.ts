@@ -203,7 +203,7 @@ describe.each(databaseKinds)('what the provider cannot be asked, %s', (_kind, op
     const sibling = await product.connected(account, { realmId: otherRealmId }, left.pop()!);
     await fault({ delayMs: 60_000 }, `/v3/company/${connection.externalId}`);
     const answered: string[] = [];
-    const loaders = createLoaders(product, account);
+    const loaders = createLoaders(product, account, { asked: 0, made: 0 });
     const startedAt = performance.now();
     const [hanging, quick] = [connection, sibling].map((one) => ({
       profile: loaders.profile(one).finally(() => answered.push(`profile of ${one.id}`)),

@@ -1,7 +1,8 @@
 import { parse, type OperationDefinitionNode } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { createSchema } from '../../resolvers/index.ts';
-import { createDocuments } from '../../src/subscriptions/documents.ts';
+import { createDocuments } from '../../src/guard/documents.ts';
+import { usualLimits } from '../../src/guard/limits.ts';
 import { createSeats } from '../../src/subscriptions/seats.ts';
 import { createGroups, startVariables } from '../../src/subscriptions/sharing.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -10,12 +11,12 @@ const schema = createSchema();
 
 describe('documents', () => {
   it('are parsed once for all who send the same text', () => {
-    const documents = createDocuments(schema, false);
+    const documents = createDocuments(schema, false, usualLimits);
     expect(documents('{ connections { id } }')).toBe(documents('{ connections { id } }'));
   });
 
   it('are forgotten when a thousand others were asked for since', () => {
-    const documents = createDocuments(schema, false);
+    const documents = createDocuments(schema, false, usualLimits);
     const [first, second] = [documents('{ a: __typename }'), documents('{ b: __typename }')];
     for (let i = 0; i < 999; i++) {
       documents(`{ c${i}: __typename }`);
@@ -27,7 +28,8 @@ describe('documents', () => {
 
   it('hide the schema where they are told to', () => {
     const query = '{ conections { id } }';
-    const told = (hides: boolean, text: string) => JSON.stringify(createDocuments(schema, hides)(text));
+    const told = (hides: boolean, text: string) =>
+      JSON.stringify(createDocuments(schema, hides, usualLimits)(text));
     expect(told(false, query)).toContain('Did you mean');
     expect(told(true, query)).not.toContain('Did you mean');
     expect(told(true, '{ __schema { queryType { name } } }')).toContain('introspection');

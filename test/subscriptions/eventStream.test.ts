@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { usualLimits } from '../../src/guard/limits.ts';
 import { databaseKinds, embeddedDatabase } from '../support/databases.ts';
 import { bearer, everything, openEdge, stream, until, type Edge, type TestAccount } from './support.ts';
 
@@ -108,6 +109,7 @@ describe('a stream', () => {
     edge = await openEdge(embeddedDatabase, {
       routerSecrets: ['proof'],
       subscriptions: { callbackOrigins: undefined, perAccount: 3, total: 100 },
+      limits: { ...usualLimits, aliases: 300 },
     });
     acme = await edge.account('acme');
   });

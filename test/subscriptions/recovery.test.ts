@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
+import { usualLimits } from '../../src/guard/limits.ts';
 import { databaseKinds, postgresDatabase } from '../support/databases.ts';
 import {
   everything,
@@ -83,7 +84,7 @@ describe('slow subscribers', () => {
   let edge: Edge;
   let acme: TestAccount;
   beforeAll(async () => {
-    edge = await openEdge(postgresDatabase);
+    edge = await openEdge(postgresDatabase, { limits: { ...usualLimits, aliases: 300 } });
     acme = await edge.account('acme');
   });
   afterAll(() => edge?.close());

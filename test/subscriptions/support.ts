@@ -81,10 +81,14 @@ export interface Listening {
 export async function openEdge(
   open: OpenTestDatabase,
   settings: Partial<
-    Pick<ServerOptions, 'schema' | 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity'>
+    Pick<
+      ServerOptions,
+      'schema' | 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'
+    >
   > = {},
+  core: Parameters<typeof openCore>[1] = {},
 ): Promise<Edge> {
-  const product = await openCore(open);
+  const product = await openCore(open, core);
   const { clock } = product;
   const log = (await import('../../src/log.ts')).createLog('silent');
   const server = await createServer({

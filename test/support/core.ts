@@ -105,6 +105,7 @@ export async function openCore(
     requestTimeoutMs?: number;
     interactiveDeadlineMs?: number;
     recordMaxAgeSeconds?: number;
+    completion?: 'callback' | 'confirm';
     pollIntervalMs?: number;
     encryptionKeys?: string;
     poolSize?: number;
@@ -182,6 +183,7 @@ export async function openCore(
     catalog,
     masterKeys: parseMasterKeys(settings.encryptionKeys ?? `test:${Buffer.alloc(32, 7).toString('base64')}`),
     addresses: { publicUrl: 'http://localhost:4000', returnToOrigins: ['https://app.example.com'] },
+    completion: settings.completion ?? 'callback',
     interactiveDeadlineMs: settings.interactiveDeadlineMs ?? 5_000,
     requestTimeoutMs,
     probeIntervalMs: 3_600_000,

@@ -109,6 +109,7 @@ async function addOtherValues(db: Kysely<Tables>, made: readonly Made[]): Promis
         connection_id: ref.id,
         redirect_uri: 'http://localhost:4000/oauth/quickbooks/callback',
         code_verifier_encrypted: sealed('oauth_authorizations', 'code_verifier_encrypted'),
+        grant_encrypted: sealed('oauth_authorizations', 'grant_encrypted'),
         scopes: [],
         expires_at: new Date(),
       })),

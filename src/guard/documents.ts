@@ -7,36 +7,47 @@ import {
   type DocumentNode,
   type GraphQLSchema,
 } from 'graphql';
+import type { Limits } from './limits.ts';
+import { measureDocument, measureText } from './measure.ts';
 
-/** Parsed and validated once for all who send the same text. */
+/** Measured, parsed and validated once for all who send the same text. */
 export type Documents = (query: string) => DocumentNode | readonly GraphQLError[];
 
 const mostDocuments = 1_000;
 const mostCharacters = 4_000_000;
+/** Of one document. */
+const mostErrors = 20;
 
 /**
  * Keeps what was asked for last, within a number of documents and of characters; what is wrong is not kept.
  * @param hidesSchema refuses introspection, and errors suggest no names
  */
-export function createDocuments(schema: GraphQLSchema, hidesSchema: boolean): Documents {
+export function createDocuments(schema: GraphQLSchema, hidesSchema: boolean, limits: Limits): Documents {
   const rules = hidesSchema ? [...specifiedRules, NoSchemaIntrospectionCustomRule] : specifiedRules;
   const known = new Map<string, DocumentNode>();
   let characters = 0;
   const drop = (query: string) => {
     if (known.delete(query)) characters -= query.length;
   };
-  return (query) => {
-    let document = known.get(query);
-    if (!document) {
-      try {
-        document = parse(query);
-      } catch (error) {
-        return [coded(error as GraphQLError, 'GRAPHQL_PARSE_FAILED')];
-      }
-      const errors = validate(schema, document, rules);
-      if (errors.length > 0)
-        return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', hidesSchema));
+  const read = (query: string): DocumentNode | readonly GraphQLError[] => {
+    const tooLong = measureText(query, limits);
+    if (tooLong) return [tooLong];
+    let document: DocumentNode;
+    try {
+      document = parse(query);
+    } catch (error) {
+      return [coded(error as GraphQLError, 'GRAPHQL_PARSE_FAILED')];
     }
+    const tooLarge = measureDocument(document, limits);
+    if (tooLarge) return [tooLarge];
+    const errors = validate(schema, document, rules, { maxErrors: mostErrors });
+    return errors.length === 0
+      ? document
+      : errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', hidesSchema));
+  };
+  return (query) => {
+    const document = known.get(query) ?? read(query);
+    if (!('kind' in document)) return document;
     drop(query);
     known.set(query, document);
     characters += query.length;

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { embeddedDatabase } from '../support/databases.ts';
+import { openEdge, type Edge, type Result, type TestAccount } from '../subscriptions/support.ts';
+import { hostile, megabyte } from './hostile.ts';
+
+interface Refused {
+  /** The HTTP status, or `error` for an error frame, or the code that closed the socket. */
+  how: number | 'error';
+  errors: NonNullable<Result['errors']>;
+}
+
+let edge: Edge;
+let acme: TestAccount;
+beforeAll(async () => {
+  edge = await openEdge(embeddedDatabase);
+  acme = await edge.account('acme');
+});
+afterAll(() => edge?.close());
+
+const posted = async (body: object, path: string, headers: Record<string, string> = {}): Promise<Refused> => {
+  const answer = await edge.post(body, { authorization: acme.authorization, ...headers }, path);
+  const { errors, data } = (await answer.json()) as Result;
+  expect(data).toBeUndefined();
+  return { how: answer.status, errors: errors ?? [] };
+};
+
+const overSocket = async (body: object): Promise<Refused> => {
+  const socket = new WebSocket(edge.wsUrl, ['graphql-transport-ws']);
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: acme.authorization } }));
+  await once(socket, 'message');
+  socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: body }));
+  const refused = await Promise.race([
+    once(socket, 'message').then(([message]): Refused => {
+      const { type, payload } = JSON.parse(String(message)) as { type: 'error'; payload: Refused['errors'] };
+      return { how: type, errors: payload };
+    }),
+    once(socket, 'close').then(([code]): Refused => ({ how: code as number, errors: [] })),
+  ]);
+  socket.terminate();
+  return refused;
+};
+
+const transports: Record<string, (body: object) => Promise<Refused>> = {
+  HTTP: (body) => posted(body, '/graphql'),
+  'server-sent events': (body) => posted(body, '/graphql/stream'),
+  callbacks: (body) => posted(body, '/graphql', { accept: 'application/json;callbackSpec=1.0' }),
+  WebSocket: overSocket,
+};
+const longestMessage = 128 * 1024;
+
+describe.each(Object.entries(transports))('over %s', (transport, send) => {
+  const refusedWith = (code: string, message: unknown): Refused => ({
+    how: transport === 'WebSocket' ? 'error' : 400,
+    errors: [{ message: message as string, extensions: { code } }],
+  });
+
+  it.each([...hostile, megabyte])('$title is refused before anything runs', async ({ names, body }) => {
+    const isTooLong = transport === 'WebSocket' && JSON.stringify(body).length > longestMessage;
+    const message: unknown = expect.stringMatching(names);
+    edge.product.statements.length = 0;
+    expect(await send(body)).toEqual(
+      isTooLong ? { how: 1009, errors: [] } : refusedWith('OPERATION_TOO_COMPLEX', message),
+    );
+    expect(edge.product.statements.filter((sql) => sql.includes('connections'))).toEqual([]);
+  });
+
+  it('an array of requests is refused', async () => {
+    const message: unknown = expect.any(String);
+    // graphql-transport-ws closes for a message that is none.
+    expect(await send([{ query: '{ connections { id } }' }])).toEqual(
+      transport === 'WebSocket' ? { how: 4400, errors: [] } : refusedWith('BAD_REQUEST', message),
+    );
+  });
+});
+
+describe('a GET', () => {
+  it('is held to the same limits', async () => {
+    const search = new URLSearchParams({ query: `{ ${'__typename '.repeat(100)}}` });
+    const answer = await fetch(`${edge.url}/graphql?${search.toString()}`, {
+      headers: { authorization: acme.authorization, 'apollo-require-preflight': '1' },
+    });
+    expect(answer.status).toBe(400);
+    expect(((await answer.json()) as Result).errors![0]!.message).toContain('50 root fields');
+  });
+});
+
+describe('a hash instead of a text', () => {
+  it('is not supported: the guard would not see what it stands for', async () => {
+    const body = { extensions: { persistedQuery: { version: 1, sha256Hash: 'a'.repeat(64) } } };
+    const answer = await edge.post(body, { authorization: acme.authorization });
+    const { errors } = (await answer.json()) as Result;
+    expect(errors![0]!.extensions.code).toBe('PERSISTED_QUERY_NOT_SUPPORTED');
+  });
+});

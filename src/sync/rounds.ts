@@ -65,11 +65,12 @@ export async function claimRounds(db: Kysely<Tables>, count: number, now: Date):
     from (select account_id, connection_id, resource from sync_rounds
       where next_poll_at <= ${now} and coalesce(lease_until, '-infinity') < now()
       order by next_poll_at limit ${count} for update skip locked) due
-    join sync_statuses s
+    left join sync_statuses s
       on s.account_id = due.account_id and s.connection_id = due.connection_id and s.resource = due.resource
     where r.account_id = due.account_id and r.connection_id = due.connection_id and r.resource = due.resource
     returning r.account_id as "accountId", r.connection_id as "connectionId", r.resource, r.cursor, r.round,
-      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease, s.consecutive_failures as failures, s.delivery, s.distrust,
+      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease, coalesce(s.consecutive_failures, 0) as failures, coalesce(s.delivery, 'POLL') as delivery,
+      coalesce(s.distrust, 0) as distrust,
       coalesce(s.last_webhook_at > coalesce(s.last_polled_at, '-infinity'), false) as "webhookSince"`.execute(
     db,
   );

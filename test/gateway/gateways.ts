@@ -5,6 +5,7 @@ import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
+import type { QueryPlan } from '@graphql-hive/router-query-planner';
 import { unifiedGraphHandler, useQueryPlan } from '@graphql-hive/router-runtime';
 import { transports } from './hiveTransports.ts';
 
@@ -27,7 +28,7 @@ export interface GatewaySettings {
 
 export interface Gateway {
   url: string;
-  /** How many plans the native planner has made; undefined where there is none. */
+  /** How many operations were executed by a plan of Hive's native planner; undefined where it could not be. */
   nativePlans?(): number;
   close(): Promise<void>;
 }
@@ -52,14 +53,7 @@ export const gatewayKinds: GatewayKind[] = [
     name: '@graphql-hive/gateway-runtime with @graphql-hive/router-runtime',
     ...{ follows: true, plansNatively: true },
     unreachable: (field) => [field, 'INTERNAL_SERVER_ERROR'],
-    async open(settings) {
-      let plans = 0;
-      const gateway = await openHive(settings, {
-        unifiedGraphHandler: unifiedGraphHandler as never,
-        plugins: () => [useQueryPlan({ onQueryPlan: () => void plans++ }) as never],
-      });
-      return { ...gateway, nativePlans: () => plans };
-    },
+    open: (settings) => openHive(settings, { unifiedGraphHandler: unifiedGraphHandler as never }),
   },
 ];
 
@@ -101,6 +95,7 @@ async function openHive(
     authorization: '{context.headers.authorization}',
     ...(routerSecret !== undefined && { 'x-router-secret': routerSecret }),
   };
+  let plans = 0;
   const runtime = createGatewayRuntime({
     ...{ supergraph, transports, logging: false },
     propagateHeaders: {
@@ -110,11 +105,18 @@ async function openHive(
     transportEntries: {
       integrations: { options: { subscriptions: { kind: 'ws', options: { connectionParams: headers } } } },
     },
+    // It is told undefined where no native plan was made.
+    plugins: () => [
+      useQueryPlan({
+        onQueryPlan: (plan: QueryPlan | undefined) => void (plans += plan?.node ? 1 : 0),
+      }) as never,
+    ],
     ...more,
   });
   server.on('request', runtime as unknown as RequestListener);
   return {
     url: `${origin}/graphql`,
+    nativePlans: () => plans,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -2,8 +2,10 @@
 import { buildSubgraphSchema } from '@apollo/subgraph';
 import {
   DangerousChangeType,
+  DirectiveLocation,
   findBreakingChanges,
   findDangerousChanges,
+  GraphQLSchema,
   parse,
   print,
   visit,
@@ -45,7 +47,24 @@ export function dangerousChanges(released: string, present: string): string[] {
     .map(({ description }) => description);
 }
 
-const schemaOf = (sdl: string) => buildSubgraphSchema([{ typeDefs: parse(sdl) }]);
+/** What clients see: not the directives of the schema's own text, nor the types that only those have. */
+function schemaOf(sdl: string): GraphQLSchema {
+  const { directives, types, ...rest } = buildSubgraphSchema([{ typeDefs: parse(sdl) }]).toConfig();
+  return new GraphQLSchema({
+    ...rest,
+    directives: directives.filter(({ locations }) => locations.some((location) => forClients.has(location))),
+    types: types.filter(({ name }) => !/^(federation|link)__/.test(name)),
+  });
+}
+
+const forClients = new Set<string>([
+  DirectiveLocation.FIELD,
+  DirectiveLocation.FRAGMENT_SPREAD,
+  DirectiveLocation.INLINE_FRAGMENT,
+  DirectiveLocation.QUERY,
+  DirectiveLocation.MUTATION,
+  DirectiveLocation.SUBSCRIPTION,
+]);
 
 /** Each applied directive by where and what: `Connection @key(fields: "id")`. An import may have renamed its namespace. */
 function directivesOf(sdl: string): Map<string, { name: string }> {

@@ -97,6 +97,13 @@ describe('the search for breaking changes', () => {
     expect(dangerousChanges(released, changed).join('\n')).toMatch(expected);
   });
 
+  it('lets an import of another directive be', () => {
+    const imported = released.replace('["@key", "@shareable"]', '["@key", "@shareable", "@cost"]');
+    expect(imported).not.toBe(released);
+    expect(breakingChanges(released, imported)).toEqual([]);
+    expect(dangerousChanges(released, imported)).toEqual([]);
+  });
+
   it('lets additions be', () => {
     const grown = released.replace(
       '  checkedAt: DateTime\n',

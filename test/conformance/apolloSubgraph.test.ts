@@ -8,8 +8,8 @@ import { embeddedDatabase } from '../support/databases.ts';
 import { inventorySchema, productsSchema, typeDefsOf, usersSchema } from './products/subgraphs.ts';
 
 /**
- * What @apollo/federation-subgraph-compatibility-tests 1.2.1 asks, asked of this server with its `products` schema. Its
- * thirteenth question, `ftv1` traces, does not apply: they are off.
+ * What @apollo/federation-subgraph-compatibility-tests 1.2.1 asks, asked of this server with its `products` schema, but
+ * for `ftv1`: traces are off. docs/conformance.md tells of a run of its own files.
  */
 describe("Apollo's subgraph compatibility suite", () => {
   let edge: Edge;

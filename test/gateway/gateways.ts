@@ -6,6 +6,7 @@ import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
 import { MemPubSub } from '@graphql-hive/pubsub';
+import type { QueryPlan } from '@graphql-hive/router-query-planner';
 import { unifiedGraphHandler, useQueryPlan } from '@graphql-hive/router-runtime';
 import http from '@graphql-mesh/transport-http';
 import httpCallback from '@graphql-mesh/transport-http-callback';
@@ -39,7 +40,7 @@ export interface GatewaySettings {
 
 export interface Gateway {
   url: string;
-  /** How many plans the native planner has made; undefined where there is none. */
+  /** How many operations were executed by a plan of Hive's native planner; undefined where it could not be. */
   nativePlans?(): number;
   close(): Promise<void>;
 }
@@ -67,14 +68,7 @@ export const gatewayKinds: GatewayKind[] = [
     ...{ follows: ['WebSocket', 'HTTP callback'], plansNatively: true },
     unreachable: (field) => [field, 'INTERNAL_SERVER_ERROR'],
     unauthenticated: 'UNAUTHENTICATED',
-    async open(settings) {
-      let plans = 0;
-      const gateway = await openHive(settings, {
-        unifiedGraphHandler: unifiedGraphHandler as never,
-        plugins: () => [useQueryPlan({ onQueryPlan: () => void plans++ }) as never],
-      });
-      return { ...gateway, nativePlans: () => plans };
-    },
+    open: (settings) => openHive(settings, { unifiedGraphHandler: unifiedGraphHandler as never }),
   },
   ...(grafbase === undefined
     ? []
@@ -135,6 +129,7 @@ async function openHive(
           headers: Object.entries(headers),
           options: { public_url: `${origin}/callback`, path: '/callback', heartbeat_interval: 5_000 },
         };
+  let plans = 0;
   const runtime = createGatewayRuntime({
     ...{ supergraph, transports: { http, ws, 'http-callback': httpCallback }, logging: false },
     ...{ webhooks: true, pubsub: new MemPubSub() },
@@ -143,11 +138,18 @@ async function openHive(
         passedOn((name) => request.headers.get(name) ?? undefined, routerSecret),
     },
     transportEntries: { integrations: { options: { subscriptions } } },
+    // It is told undefined where no native plan was made.
+    plugins: () => [
+      useQueryPlan({
+        onQueryPlan: (plan: QueryPlan | undefined) => void (plans += plan?.node ? 1 : 0),
+      }) as never,
+    ],
     ...more,
   });
   server.on('request', runtime as unknown as RequestListener);
   return {
     url: `${origin}/graphql`,
+    nativePlans: () => plans,
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

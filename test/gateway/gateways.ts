@@ -5,25 +5,37 @@ import { ApolloGateway, RemoteGraphQLDataSource } from '@apollo/gateway';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { createGatewayRuntime, type GatewayConfigSupergraph } from '@graphql-hive/gateway-runtime';
+import { MemPubSub } from '@graphql-hive/pubsub';
 import type { QueryPlan } from '@graphql-hive/router-query-planner';
 import { unifiedGraphHandler, useQueryPlan } from '@graphql-hive/router-runtime';
-import { transports } from './hiveTransports.ts';
+import http from '@graphql-mesh/transport-http';
+import httpCallback from '@graphql-mesh/transport-http-callback';
+import ws from '@graphql-mesh/transport-ws';
+import { grafbase, openGrafbase } from './grafbase.ts';
+
+export type Following = 'WebSocket' | 'HTTP callback';
 
 export interface GatewayKind {
   name: string;
-  /** Whether it passes subscriptions on: to us over WebSocket, whatever the client speaks. */
-  follows: boolean;
+  /** How it subscribes to a subgraph. */
+  follows: readonly Following[];
   /** Whether plans are made by a native planner. */
   plansNatively: boolean;
   /** The path and `extensions.code` of the error for a field whose subgraph cannot be reached. */
   unreachable(field: string): [path: string | undefined, code: string | undefined];
+  /** `extensions.code` where we answer 401: ours, or its own where it does not read the body of what is no success. */
+  unauthenticated: string;
   open(settings: GatewaySettings): Promise<Gateway>;
 }
 
 export interface GatewaySettings {
   supergraph: string;
+  /** What it is composed of, for a gateway that composes by itself. */
+  subgraphs: readonly { name: string; url: string; sdl: string }[];
   /** Sent to every subgraph beside what the client sent of `forwarded`. Undefined: not sent. */
   routerSecret: string | undefined;
+  /** One of `follows`; the first when absent. */
+  following?: Following;
 }
 
 export interface Gateway {
@@ -38,23 +50,37 @@ const forwarded = ['authorization', 'x-account-id'] as const;
 export const gatewayKinds: GatewayKind[] = [
   {
     name: '@apollo/gateway',
-    ...{ follows: false, plansNatively: false },
+    ...{ follows: [], plansNatively: false },
     // It names no field.
     unreachable: () => [undefined, 'INTERNAL_SERVER_ERROR'],
+    unauthenticated: 'UNAUTHENTICATED',
     open: openApollo,
   },
   {
     name: '@graphql-hive/gateway-runtime, planning in JavaScript',
-    ...{ follows: true, plansNatively: false },
+    ...{ follows: ['WebSocket', 'HTTP callback'], plansNatively: false },
     unreachable: (field) => [field, 'INTERNAL_SERVER_ERROR'],
+    unauthenticated: 'UNAUTHENTICATED',
     open: (settings) => openHive(settings, {}),
   },
   {
     name: '@graphql-hive/gateway-runtime with @graphql-hive/router-runtime',
-    ...{ follows: true, plansNatively: true },
+    ...{ follows: ['WebSocket', 'HTTP callback'], plansNatively: true },
     unreachable: (field) => [field, 'INTERNAL_SERVER_ERROR'],
+    unauthenticated: 'UNAUTHENTICATED',
     open: (settings) => openHive(settings, { unifiedGraphHandler: unifiedGraphHandler as never }),
   },
+  ...(grafbase === undefined
+    ? []
+    : [
+        {
+          name: "Grafbase's gateway",
+          ...{ follows: ['WebSocket'] as const, plansNatively: false },
+          unreachable: (field: string) => [field, 'SUBGRAPH_REQUEST_ERROR'] as [string, string],
+          unauthenticated: 'SUBGRAPH_REQUEST_ERROR',
+          open: openGrafbase,
+        },
+      ]),
 ];
 
 async function openApollo({ supergraph, routerSecret }: GatewaySettings): Promise<Gateway> {
@@ -84,7 +110,7 @@ async function openApollo({ supergraph, routerSecret }: GatewaySettings): Promis
 }
 
 async function openHive(
-  { supergraph, routerSecret }: GatewaySettings,
+  { supergraph, routerSecret, following = 'WebSocket' }: GatewaySettings,
   more: Partial<GatewayConfigSupergraph>,
 ): Promise<Gateway> {
   const server = createServer();
@@ -95,16 +121,23 @@ async function openHive(
     authorization: '{context.headers.authorization}',
     ...(routerSecret !== undefined && { 'x-router-secret': routerSecret }),
   };
+  const subscriptions =
+    following === 'WebSocket'
+      ? { kind: 'ws', options: { connectionParams: headers } }
+      : {
+          kind: 'http-callback',
+          headers: Object.entries(headers),
+          options: { public_url: `${origin}/callback`, path: '/callback', heartbeat_interval: 5_000 },
+        };
   let plans = 0;
   const runtime = createGatewayRuntime({
-    ...{ supergraph, transports, logging: false },
+    ...{ supergraph, transports: { http, ws, 'http-callback': httpCallback }, logging: false },
+    ...{ webhooks: true, pubsub: new MemPubSub() },
     propagateHeaders: {
       fromClientToSubgraphs: ({ request }) =>
         passedOn((name) => request.headers.get(name) ?? undefined, routerSecret),
     },
-    transportEntries: {
-      integrations: { options: { subscriptions: { kind: 'ws', options: { connectionParams: headers } } } },
-    },
+    transportEntries: { integrations: { options: { subscriptions } } },
     // It is told undefined where no native plan was made.
     plugins: () => [
       useQueryPlan({

@@ -8,7 +8,7 @@ import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginInlineTraceDisabled } from '@apollo/server/plugin/disabled';
 import { startStandaloneServer } from '@apollo/server/standalone';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import { parse, type DocumentNode } from 'graphql';
+import { parse } from 'graphql';
 import { SignJWT } from 'jose';
 import { startProduct, type Product } from '../support/product.ts';
 import { tcpProxy, type TcpProxy } from '../support/tcpProxy.ts';
@@ -16,15 +16,17 @@ import { tcpProxy, type TcpProxy } from '../support/tcpProxy.ts';
 const secret = 'a shared secret of at least thirty-two bytes';
 export const routerSecret = 'only the gateway knows';
 
-const read = (file: string) => parse(readFileSync(new URL(file, import.meta.url), 'utf8'));
-const accountsTypes = read('../composition/accounts.graphql');
-const freightTypes = read('../composition/freight.graphql');
+const read = (file: string) => readFileSync(new URL(file, import.meta.url), 'utf8');
+const accountsText = read('../composition/accounts.graphql');
+const freightText = read('../composition/freight.graphql');
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 export interface Subgraphs {
   product: Product;
   supergraph: string;
+  /** What it is composed of. */
+  parts: { name: string; url: string; sdl: string }[];
   /** The lines from the gateways to each. */
   lines: { integrations: TcpProxy; accounts: TcpProxy };
   /** The headers that the accounts' subgraph was sent last. */
@@ -54,14 +56,14 @@ export async function startSubgraphs(settings: Record<string, string> = {}): Pro
   const nameOf = ({ id }: { id: string }) => `Account ${id}`;
   const loadOf = (id: string) => ({ id, invoice: { id: invoices.get(id)! } });
   const accounts = await startSubgraph(
-    accountsTypes,
+    accountsText,
     {
       Query: { account: (_: unknown, { id }: { id: string }) => ({ id }) },
       Account: { __resolveReference: (reference: object) => reference, name: nameOf },
     },
     (headers) => (lastHeaders = headers),
   );
-  const freight = await startSubgraph(freightTypes, {
+  const freight = await startSubgraph(freightText, {
     Query: {
       load: (_: unknown, { id }: { id: string }) => (invoices.has(id) ? loadOf(id) : null),
       loads: () => [...invoices.keys()].map(loadOf),
@@ -72,14 +74,17 @@ export async function startSubgraphs(settings: Record<string, string> = {}): Pro
     accounts: await tcpProxy(accounts.port),
   };
   const { data } = await product.graphql('{ _service { sdl } }', {}, { 'x-router-secret': routerSecret });
-  const { supergraphSdl, errors } = composeServices([
-    { name: 'accounts', url: urlOf(lines.accounts), typeDefs: accountsTypes },
-    { name: 'freight', url: urlOf(freight), typeDefs: freightTypes },
-    { name: 'integrations', url: urlOf(lines.integrations), typeDefs: parse(data._service.sdl as string) },
-  ]);
+  const parts = [
+    { name: 'accounts', url: urlOf(lines.accounts), sdl: accountsText },
+    { name: 'freight', url: urlOf(freight), sdl: freightText },
+    { name: 'integrations', url: urlOf(lines.integrations), sdl: data._service.sdl as string },
+  ];
+  const { supergraphSdl, errors } = composeServices(
+    parts.map(({ name, url, sdl }) => ({ name, url, typeDefs: parse(sdl) })),
+  );
   if (!supergraphSdl) throw new Error(errors?.join('\n'));
   return {
-    ...{ product, lines, invoices, supergraph: supergraphSdl },
+    ...{ product, lines, invoices, parts, supergraph: supergraphSdl },
     lastHeaders: () => lastHeaders,
     async close() {
       await Promise.all([lines.accounts.close(), lines.integrations.close()]);
@@ -93,12 +98,12 @@ export async function startSubgraphs(settings: Record<string, string> = {}): Pro
 const urlOf = ({ port }: { port: number }) => `http://127.0.0.1:${port}/graphql`;
 
 async function startSubgraph(
-  typeDefs: DocumentNode,
+  sdl: string,
   resolvers: Record<string, Record<string, unknown>>,
   onRequest: (headers: Headers) => void = () => {},
 ): Promise<{ port: number; close(): Promise<void> }> {
   const server = new ApolloServer({
-    schema: buildSubgraphSchema([{ typeDefs, resolvers: resolvers as never }]),
+    schema: buildSubgraphSchema([{ typeDefs: parse(sdl), resolvers: resolvers as never }]),
     plugins: [ApolloServerPluginInlineTraceDisabled()],
   });
   const { url } = await startStandaloneServer(server, {

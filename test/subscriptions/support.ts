@@ -252,7 +252,7 @@ export async function stream(url: string, init: RequestInit = {}): Promise<Strea
     let rest = '';
     const decoder = new TextDecoder();
     for await (const chunk of response.body!) {
-      rest += decoder.decode(chunk as Uint8Array, { stream: true });
+      rest = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).replaceAll('\r\n', '\n');
       const blocks = rest.split('\n\n');
       rest = blocks.pop()!;
       for (const block of blocks) {

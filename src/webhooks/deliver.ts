@@ -266,13 +266,17 @@ export function createDeliveries(deps: {
       commit(queue, outcomes, connection, rest);
     if (!connection || connection.status === 'DISCONNECTED') return store(deliveries.map(done));
     if (connection.status !== 'ACTIVE' || !known) {
-      const cause = problem(
-        known ? 'REAUTHORIZATION_REQUIRED' : 'NOT_CONFIGURED',
-        'The connection cannot be used at present.',
-        now(),
-        { retryAfterSeconds: 60 },
+      const code = known ? 'REAUTHORIZATION_REQUIRED' : 'NOT_CONFIGURED';
+      const cause = (waitingMs: number) =>
+        problem(code, 'The connection cannot be used at present.', now(), {
+          // A tenth of their time, so that those who wait for weeks are not looked at every minute.
+          retryAfterSeconds: Math.min(3_600, Math.max(60, Math.round(waitingMs / 10_000))),
+        });
+      return store(
+        deliveries.map((delivery) =>
+          failed(delivery, cause(clock.now() - delivery.received_at.getTime()), connection.integrationId),
+        ),
       );
-      return store(deliveries.map((delivery) => failed(delivery, cause, connection.integrationId)));
     }
     const { outcomes, changes, toPoll, about } = await workOff(connection, deliveries);
     const resources = [...about.values()].map((told) => told[0]!.notice.resource);

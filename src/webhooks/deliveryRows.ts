@@ -106,13 +106,16 @@ export const keptDays = 30;
 const unclaimedHours = 24;
 const pruneBatch = 1_000;
 
-/** Removes what is old, up to a thousand at one time; answers whether there may be more. */
+/**
+ * Removes what is old, up to a thousand at one time; answers whether there may be more. What still waits by then is of a
+ * connection that nobody could use for all that time: its next round reads what it missed.
+ */
 export async function pruneDeliveries(db: Kysely<Tables>, now: Date): Promise<boolean> {
   const before = (hours: number) => new Date(now.getTime() - hours * 3_600_000);
   const { numAffectedRows = 0n } = await sql`
     delete from webhook_deliveries where id in (
       select id from webhook_deliveries
-      where received_at < ${before(keptDays * 24)} and status in ('PROCESSED', 'DEAD')
+      where received_at < ${before(keptDays * 24)}
         or received_at < ${before(unclaimedHours)} and connection_id is null
       order by received_at limit ${pruneBatch} for update skip locked)`.execute(db);
   return numAffectedRows === BigInt(pruneBatch);

@@ -1,4 +1,4 @@
-/** As much of the two packages as the tests use; neither brings types of its own. */
+/** As much of it as the tests use: its own types do not fit the CommonJS class that an ES module imports. */
 declare module 'node-quickbooks' {
   export default class QuickBooks {
     constructor(...settings: (string | number | boolean)[]);

@@ -81,7 +81,10 @@ export interface Listening {
 export async function openEdge(
   open: OpenTestDatabase,
   settings: Partial<
-    Pick<ServerOptions, 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'>
+    Pick<
+      ServerOptions,
+      'routerSecrets' | 'routerHmacSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'
+    >
   > = {},
   core: Parameters<typeof openCore>[1] = {},
 ): Promise<Edge> {

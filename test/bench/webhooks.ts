@@ -149,7 +149,14 @@ export async function drainOurs({ databaseUrl }: { databaseUrl: string }): Promi
     ]),
     caller: { breakerState: () => 'closed' },
     api: {
-      ...{ profile: nobody, identify: nobody, changes: nobody, rateLimits: nobody, overBudget: nobody, pauseProblem: () => null },
+      ...{
+        profile: nobody,
+        identify: nobody,
+        changes: nobody,
+        rateLimits: nobody,
+        overBudget: nobody,
+        pauseProblem: () => null,
+      },
       records: (_connection, _resource, ids) =>
         Promise.resolve(
           new Map(

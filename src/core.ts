@@ -97,7 +97,7 @@ export function createCore(deps: {
   const pendingGrants = createPendingGrants({
     ...{ db, forAccount, keys, revocations, catalog, clock, log },
   });
-  const api = createConnectionApi({ caller, catalog, tokens, health, clock });
+  const api = createConnectionApi({ caller, catalog, tokens, health, clock, log });
   const webhookSecrets = createWebhookSecrets({ db, keys, clock });
   const connections = createConnections({
     forAccount,

@@ -1,3 +1,6 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { consent, visit } from './support/browser.ts';
 import { emptyPostgresUrl } from './support/databases.ts';
@@ -37,7 +40,9 @@ describe.each(['embedded', 'postgres'])('the product on a fresh %s database', (k
   beforeAll(async () => {
     if (kind === 'postgres') database = await emptyPostgresUrl();
     const settings = { RETURN_TO_ORIGINS: 'https://app.example.com', LOG_LEVEL: 'debug' };
-    product = await startProduct({ ...settings, ...(database && { DATABASE_URL: database.url }) });
+    // Empty: the very first start.
+    const dataDir = await mkdtemp(join(tmpdir(), 'integrations-'));
+    product = await startProduct({ ...settings, ...(database && { DATABASE_URL: database.url }) }, dataDir);
   });
   afterAll(async () => {
     await product?.stop();

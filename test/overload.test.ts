@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { emptyPostgresUrl } from './support/databases.ts';
+import { migratedPostgresUrl } from './support/databases.ts';
 import { overload } from './support/overload.ts';
 
 /** Whole processes on one PostgreSQL, ten times more queries than the provider lets through; see test/chaos for the long run. */
 describe('three processes at ten times the limit', () => {
   let database: { url: string; drop(): Promise<void> };
   beforeEach(async () => {
-    database = await emptyPostgresUrl();
+    database = await migratedPostgresUrl();
   });
   afterEach(() => database.drop());
 

@@ -3,6 +3,7 @@ import type { HttpResponse } from '../calls/http.ts';
 import type { Clock } from '../clock.ts';
 import { within } from '../deadline.ts';
 import { fail, IntegrationError, problem, type IntegrationProblem } from '../errors.ts';
+import type { Log } from '../log.ts';
 import type { AccessToken, Tokens } from '../oauth/tokens.ts';
 import { masked } from '../providers/masking.ts';
 import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
@@ -79,8 +80,9 @@ export function createConnectionApi(deps: {
   tokens: Tokens;
   health: Health;
   clock: Clock;
+  log: Log;
 }): ConnectionApi {
-  const { caller, catalog, tokens, health, clock } = deps;
+  const { caller, catalog, tokens, health, clock, log } = deps;
 
   const targetOf = (configured: ConfiguredProvider, externalId: string | null): Target => ({
     apiUrl: configured.endpoints.apiUrl,
@@ -88,6 +90,20 @@ export function createConnectionApi(deps: {
   });
 
   const bucketsOf = createBucketsOf();
+
+  /** What a provider's file makes of an answer: where it throws, that is for whoever operates us to know. */
+  const read = <T>(provider: string, parse: () => T): T => {
+    try {
+      return parse();
+    } catch (error) {
+      if (error instanceof IntegrationError) throw error;
+      log.error({ err: error, integrationId: provider }, 'an answer cannot be read');
+      const cause = problem('PROVIDER_ERROR', 'The answer cannot be read.', new Date(clock.now()), {
+        actor: 'OPERATOR',
+      });
+      throw new IntegrationError(cause, { provider });
+    }
+  };
 
   const send = (
     configured: ConfiguredProvider,
@@ -173,7 +189,8 @@ export function createConnectionApi(deps: {
       try {
         const wanted = (target: Target) => records.request(target, resource, ids, page);
         const response = await call(connection, wanted, patience);
-        for (const [id, one] of records.parse(response, resource, ids)) found.set(id, one);
+        const own = read(connection.integrationId, () => records.parse(response, resource, ids));
+        for (const [id, one] of own) found.set(id, one);
         page = records.nextPage?.(response);
       } catch (error) {
         const lost =
@@ -214,7 +231,8 @@ export function createConnectionApi(deps: {
       const { identity } = configured.provider;
       if (!identity) return null;
       const response = await call(connection, identity.request, patience);
-      return identity.parse(response, targetOf(configured, connection.externalId));
+      const target = targetOf(configured, connection.externalId);
+      return read(connection.integrationId, () => identity.parse(response, target));
     },
 
     async identify(ref, accessToken, patience) {
@@ -224,7 +242,7 @@ export function createConnectionApi(deps: {
       const target = targetOf(configured, ref.externalId);
       const authorization = { bearer: () => accessToken };
       const response = await send(configured, ref, identity.request(target), authorization, patience);
-      return identity.parse(response, target);
+      return read(ref.integrationId, () => identity.parse(response, target));
     },
 
     async records(connection, resource, ids, patience) {
@@ -244,7 +262,7 @@ export function createConnectionApi(deps: {
       const { provider } = usable(connection);
       const reads = provider.changes(resource);
       const response = await call(connection, (target) => reads.request(target, position), patience);
-      const page = reads.parse(response, position);
+      const page = read(connection.integrationId, () => reads.parse(response, position));
       const hidden = provider.masked?.[resource];
       return {
         ...page,

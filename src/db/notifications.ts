@@ -45,7 +45,8 @@ export function openNotifications(options: {
   const { databaseUrl, clock, onError = () => {} } = options;
   const listeners = new Map<string, Listener[]>();
   const closing = new AbortController();
-  let client: pg.Client | undefined;
+  /** Sends one statement after the other: the client takes no second one while the first is under way. */
+  let ask: ((statement: string) => Promise<unknown>) | undefined;
   let failures = 0;
 
   const attend = async () => {
@@ -66,17 +67,20 @@ export function openNotifications(options: {
     });
     try {
       await Promise.race([own.connect(), lost]);
-      for (const channel of listeners.keys()) await own.query(`listen ${pg.escapeIdentifier(channel)}`);
-      client = own;
+      let before: Promise<unknown> = Promise.resolve();
+      const inTurn = (statement: string) =>
+        (before = before.catch(() => {}).then(() => own.query(statement)));
+      for (const channel of listeners.keys()) await inTurn(`listen ${pg.escapeIdentifier(channel)}`);
+      ask = inTurn;
       failures = 0;
       for (const listener of [...listeners.values()].flat()) listener.connected?.();
       // A line whose other end has gone silently says nothing: only a question tells.
       for (;;) {
         await Promise.race([clock.sleep(heartbeatMs, closing.signal), lost]);
-        await Promise.race([own.query('select 1'), lost]);
+        await Promise.race([inTurn('select 1'), lost]);
       }
     } finally {
-      client = undefined;
+      ask = undefined;
       own.removeAllListeners('end');
       await own.end().catch(() => {});
     }
@@ -99,7 +103,7 @@ export function openNotifications(options: {
       else {
         listeners.set(channel, [listener]);
         // Where the line fails meanwhile, it listens to all of them when it is up again.
-        void client?.query(`listen ${pg.escapeIdentifier(channel)}`).catch(() => {});
+        void ask?.(`listen ${pg.escapeIdentifier(channel)}`).catch(() => {});
       }
     },
     async close() {

@@ -71,7 +71,8 @@ export const myCarrierPackets: Provider = {
   },
   changes: myCarrierPacketsChanges,
   webhook: { scheme: myCarrierPacketsScheme, secretOf: 'connection', parse: parseMyCarrierPacketsWebhook },
-  announced: ['Carrier', 'CompletedPacket'],
+  // Of a carrier they tell of packets, incidents and verifications, and not of what its authority or insurer changes.
+  announced: ['CompletedPacket'],
   masked: { Carrier: personal, CarrierChange: personal, CompletedPacket: personal },
 };
 

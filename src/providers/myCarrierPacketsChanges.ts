@@ -9,38 +9,48 @@ import { dotNumberIn, read, timeText } from './myCarrierPacketsRequests.ts';
  * deletions.
  */
 export function myCarrierPacketsChanges(resource: string): ChangeReads {
-  const { operation, paged, listIn, changeOf } = reads[resource]!;
+  const lists = reads[resource]!;
+  const listAt = (position: Position) => lists[Number(position.list ?? 0)]!;
   return {
     overlapMs: 15 * 60_000,
     // The vendor's guide: "not more often than every 4 minutes", and two resources ask for the changes of carriers.
-    leastIntervalMs: paged ? 480_000 : 240_000,
+    leastIntervalMs: lists[0]!.paged ? 480_000 : 240_000,
 
     begin: (since, now) => ({
       from: timeText(since ?? new Date(now.getTime() - firstLookBackMs)),
       to: timeText(now),
+      list: 0,
       page: 1,
     }),
 
-    request: (target, position) => ({
-      ...read(target, operation, {
-        fromDate: String(position.from),
-        toDate: String(position.to),
-        ...(paged && { pageNumber: String(position.page), pageSize: String(pageSize) }),
-      }),
-      // The interval holds for the first page: the others belong to it.
-      ...(position.page !== 1 && { operation: `${operation}, a further page` }),
-    }),
+    request(target, position) {
+      const { operation, paged } = listAt(position);
+      return {
+        ...read(target, operation, {
+          fromDate: String(position.from),
+          toDate: String(position.to),
+          ...(paged && { pageNumber: String(position.page), pageSize: String(pageSize) }),
+        }),
+        // The interval holds for the first page: the others belong to it.
+        ...(position.page !== 1 && { operation: `${operation}, a further page` }),
+      };
+    },
 
     parse(response, position): ChangePage {
+      const { paged, listIn, changeOf } = listAt(position);
       const body = jsonIn(response.body);
       const found = listIn(body);
       const changes = found.map(changeOf).filter((one) => one !== undefined);
       const at = timeOf(withZone(asObject(body)?.RequestDateTimeUtc)) ?? timeOf(withZone(position.to));
-      const next: Position | undefined =
-        paged && found.length >= pageSize ? { ...position, page: Number(position.page) + 1 } : undefined;
-      return { changes, next, at, isWhole: false };
+      return { changes, next: nextOf(position, paged && found.length >= pageSize), at, isWhole: false };
     },
   };
+
+  function nextOf(position: Position, hasMore: boolean): Position | undefined {
+    if (hasMore) return { ...position, page: Number(position.page) + 1 };
+    const list = Number(position.list ?? 0) + 1;
+    return list < lists.length ? { ...position, list, page: 1 } : undefined;
+  }
 }
 
 const firstLookBackMs = 30 * 86_400_000;
@@ -59,27 +69,32 @@ const changedCarriers = {
   paged: true,
   listIn: (body: unknown) => listOf(asObject(body)?.CarrierList),
 };
+const completedPackets = { operation: 'CompletedPackets', paged: false, listIn: listOf };
 
-const reads: Readonly<Record<string, Reads>> = {
-  // What `GetCarrierData` says of a carrier is not in the list of changes: it says only which ones to read.
-  Carrier: {
-    ...changedCarriers,
-    changeOf(value) {
-      const externalId = carrierIn(value);
-      return externalId === undefined ? undefined : { kind: 'UPSERTED', externalId };
+/** By resource: the lists that tell of its changes, asked for one after the other. */
+const reads: Readonly<Record<string, readonly Reads[]>> = {
+  // What `GetCarrierData` says of a carrier is in no list: they say only which ones to read. That a packet was completed
+  // is not among the changes of carriers.
+  Carrier: [
+    { ...changedCarriers, changeOf: (value) => changed(carrierIn(value)) },
+    { ...completedPackets, changeOf: (value) => changed(dotNumberIn(asObject(value))) },
+  ],
+  CarrierChange: [
+    {
+      ...changedCarriers,
+      changeOf: (value) => upserted(carrierIn(value), value, asObject(value)?.ChangeDateTime),
     },
-  },
-  CarrierChange: {
-    ...changedCarriers,
-    changeOf: (value) => upserted(carrierIn(value), value, asObject(value)?.ChangeDateTime),
-  },
-  CompletedPacket: {
-    operation: 'CompletedPackets',
-    paged: false,
-    listIn: listOf,
-    changeOf: (value) => upserted(dotNumberIn(asObject(value)), value, asObject(value)?.CompletedDate),
-  },
+  ],
+  CompletedPacket: [
+    {
+      ...completedPackets,
+      changeOf: (value) => upserted(dotNumberIn(asObject(value)), value, asObject(value)?.CompletedDate),
+    },
+  ],
 };
+
+const changed = (externalId: string | undefined): Change | undefined =>
+  externalId === undefined ? undefined : { kind: 'UPSERTED', externalId };
 
 /** The newest of each carrier is its record. */
 function upserted(externalId: string | undefined, value: unknown, updated: unknown): Change | undefined {

@@ -38,10 +38,15 @@ export interface Provider {
   listed?: readonly string[];
   /** Absent where the provider announces nothing. */
   webhook?: WebhookFacts;
-  /** The resources of which webhooks tell; default: all. The others are learnt by polling alone. */
+  /** The resources of which webhooks tell every change; default: all. The others are learnt by polling. */
   announced?: readonly string[];
   /** By resource: members of its object that hold personal or bank data. Nobody ever sees their values. */
   masked?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Whether webhooks tell of every change of it. */
+export function isAnnounced({ webhook, announced }: Provider, resource: string): boolean {
+  return webhook !== undefined && (announced === undefined || announced.includes(resource));
 }
 
 export interface WebhookFacts {

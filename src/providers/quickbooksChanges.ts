@@ -27,13 +27,13 @@ export function quickbooksChanges(resource: string): ChangeReads {
         const search = { entities: resource, changedSince: String(position.since) };
         return getFrom(target, 'cdc', search);
       }
+      const from = position.from ?? position.since;
       const conditions = [
         ...(nameLists.has(resource) ? ['Active in (true, false)'] : []),
-        ...(position.since === null ? [] : [`MetaData.LastUpdatedTime >= '${position.since}'`]),
+        ...(from === null ? [] : [`MetaData.LastUpdatedTime >= '${from}'`]),
       ];
       const where = conditions.length > 0 ? ` where ${conditions.join(' and ')}` : '';
-      const order = position.since === null ? 'Id' : 'MetaData.LastUpdatedTime';
-      const query = `select * from ${resource}${where} orderby ${order} startposition ${position.start} maxresults ${pageSize}`;
+      const query = `select * from ${resource}${where} orderby MetaData.LastUpdatedTime startposition ${position.start} maxresults ${pageSize}`;
       return getFrom(target, 'query', { query });
     },
 
@@ -42,7 +42,7 @@ export function quickbooksChanges(resource: string): ChangeReads {
       const at = timeOf(body?.time);
       const found = position.by === 'cdc' ? listInCdc(body, resource) : listInQuery(body, resource);
       const changes = found.map(changeOf).filter((one) => one !== undefined);
-      return { changes, at, next: nextOf(position, found.length), isWhole: position.since === null };
+      return { changes, at, next: nextOf(position, found), isWhole: position.since === null };
     },
   };
 }
@@ -53,11 +53,20 @@ const lookBackMs = 29 * day;
 /** Both of `cdc` and of a query. */
 const pageSize = 1_000;
 
-function nextOf(position: Position, received: number): Position | undefined {
+/**
+ * Pages of a query are counted off from its beginning: were the next one asked for by its number, what was deleted or
+ * changed meanwhile would move others over the edge, unseen. So it begins at the time of the last one seen, and only
+ * within one time by number.
+ */
+function nextOf(position: Position, found: readonly unknown[]): Position | undefined {
   // Reports say that a page may hold one more than was asked for: only a short one is the last.
-  if (received < pageSize) return undefined;
+  if (found.length < pageSize) return undefined;
   if (position.by === 'cdc') return { by: 'query', since: position.since!, start: 1 };
-  return { ...position, start: Number(position.start) + received };
+  const last = timeOf(asObject(asObject(found.at(-1))?.MetaData)?.LastUpdatedTime);
+  const from = position.from ?? position.since;
+  if (!last || (from !== null && last.getTime() <= Date.parse(String(from))))
+    return { ...position, start: Number(position.start) + found.length };
+  return { ...position, from: last.toISOString(), start: 1 };
 }
 
 function listInCdc(body: Record<string, unknown> | undefined, resource: string): unknown[] {

@@ -54,9 +54,8 @@ async function once(
     await answer.body.dump({ limit: 64 * 1024 });
     if (answer.statusCode >= 500) return 'unreachable';
     if (answer.statusCode < 200 || answer.statusCode > 299) return 'gone';
-    // A server that answers 200 to everything is no router.
-    const speaks = String(answer.headers['subscription-protocol'] ?? '').startsWith('callback');
-    return !mustBeEmpty || (answer.statusCode === 204 && speaks) ? 'taken' : 'gone';
+    // A server that answers 200 to everything is no router. Hive's answers 204 without the header that Apollo's adds.
+    return !mustBeEmpty || answer.statusCode === 204 ? 'taken' : 'gone';
   } catch {
     return 'unreachable';
   } finally {

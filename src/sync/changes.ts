@@ -36,11 +36,10 @@ export interface ConnectionChanges {
   changes: readonly RecordChange[];
 }
 
-/** What is said of a connection's resources beside their records. Whatever is absent stays as it is. */
+/** What is said of a connection's resources beside their records, by name. Whatever is absent stays as it is. */
 export interface StatusUpdate {
   connectionId: string;
-  resources: readonly string[];
-  columns: StatusColumns;
+  columns: Readonly<Record<string, StatusColumns>>;
 }
 
 /** Columns of `sync_statuses`; times are ISO 8601, a problem is as stored. */
@@ -233,14 +232,14 @@ async function write(
       from written w join incoming r on r.event_id = w.event_id
     ), due as (
       select s.account_id, s.connection_id, s.resource, coalesce(n.counts, 0) as counts, n.lag,
-        case when w.resource is null then '{}' else ${JSON.stringify(status?.columns ?? {})}::jsonb end as patch
+        coalesce(w.patch, '{}') as patch
       from sync_statuses s
       left join (
         select connection_id, resource, sum(counts) as counts,
           extract(epoch from ${new Date(clock.now())}::timestamptz - max(updated_at)) as lag
         from news group by 1, 2
       ) n on n.connection_id = s.connection_id and n.resource = s.resource
-      left join unnest(${status?.resources ?? []}::text[]) as w (resource)
+      left join jsonb_each(${JSON.stringify(status?.columns ?? {})}::jsonb) as w (resource, patch)
         on w.resource = s.resource and s.connection_id = ${status?.connectionId ?? null}::uuid
       where s.account_id = ${accountId} and s.connection_id = any(${connectionIds}::uuid[])
         and (n.resource is not null or w.resource is not null)

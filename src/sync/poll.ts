@@ -12,10 +12,10 @@ import { IntegrationError, problem, type IntegrationProblem } from '../errors.ts
 import { appendEvents, type SyncEventKind } from '../events/events.ts';
 import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
-import type { ChangePage, ChangeReads } from '../providers/changes.ts';
-import type { Provider } from '../providers/provider.ts';
-import { applyChanges, type AppliedChange, type RecordChange, type StatusColumns } from './changes.ts';
-import { readTogether } from './recordReads.ts';
+import type { ChangeReads } from '../providers/changes.ts';
+import { isAnnounced } from '../providers/provider.ts';
+import { applyChanges, type AppliedChange, type StatusColumns } from './changes.ts';
+import { createPageReader } from './pageChanges.ts';
 import {
   claimRounds,
   countMissed,
@@ -27,6 +27,7 @@ import {
   type Round,
   type RoundStep,
 } from './rounds.ts';
+import { nextCursor, pollDelayMs, retryDelayMs } from './schedule.ts';
 
 export { roundChannel };
 
@@ -36,15 +37,7 @@ export { roundChannel };
  * lease; the cursor moves with the last page alone. It is the provider's time of the first page, less an overlap:
  * what changes during the round, or shows late, is read by the next.
  *
- * When the next round is due depends on how the last ones went:
- *
- *   the interval            as a rule, give or take a quarter
- *   half of it              after a change that a webhook should have announced, until webhooks prove themselves
- *   up to four of it        while webhooks announce everything: after three polls that found nothing
- *   when the trouble ends   after a failure: the provider's own wait, else twice as long after each one
- *   never                   while the connection is not ACTIVE; at once when it is again
- *
- * and never sooner than the provider wants.
+ * When the next round is due: see `schedule.ts`.
  */
 export interface Polling {
   start(): void;
@@ -62,14 +55,10 @@ const lookEveryMs = 1_000;
 const pageWithinMs = 60_000;
 /** Where neither the provider's answer nor its `Date` says when it was given: how far our clocks may be apart. */
 const clocksApartMs = 600_000;
-const longestPauseMs = 3_600_000;
 const distrustedPolls = 3;
-const quietBefore = 3;
-const mostQuietFactor = 4;
 const progressEveryMs = 2_000;
 /** A record that cannot be read holds up its round so many times; then it is left out. */
 const patientFailures = 3;
-const mostUnseen = 10_000;
 
 export function createPolling(deps: {
   /** Past all walls: looks for what is due in all accounts. */
@@ -86,11 +75,13 @@ export function createPolling(deps: {
 }): Polling {
   const { db, forAccount, catalog, api, intervalMs, clock, log } = deps;
   const wakeups = createWakeups(clock);
+  const changesIn = createPageReader(deps);
   const stopping = new AbortController();
   const busy = new Set<Promise<void>>();
   /** The leases of what is being worked on. */
   const held = new Set<string>();
   const now = () => new Date(clock.now());
+  const inMs = (ms: number) => new Date(clock.now() + ms);
   /** A webhook may come after the poll that found its change: by so much. */
   const webhookPatienceMs = Math.min(300_000, 2 * intervalMs);
 
@@ -145,83 +136,6 @@ export function createPolling(deps: {
   const priorityOf = ({ source }: Round): Priority =>
     source === 'USER' ? 'interactive' : source === 'BACKFILL' ? 'backfill' : 'poll';
 
-  /** The page's changes, those read that it only names; and at a whole round's end what it did not have. */
-  const changesIn = async (
-    connection: Connection,
-    claimed: ClaimedRound,
-    round: Round,
-    page: ChangePage,
-    failures: number,
-  ): Promise<RecordChange[]> => {
-    const { provider } = catalog.find(connection.integrationId)!;
-    const { resource } = claimed;
-    const awaited =
-      round.since !== null && isAnnounced(provider, resource) ? { webhook: 'awaited' as const } : {};
-    const changes: RecordChange[] = [];
-    const named: string[] = [];
-    for (const change of page.changes) {
-      if (change.kind === 'DELETED')
-        changes.push({
-          ...{ resource, externalId: change.externalId, snapshot: null, deletedAt: change.deletedAt },
-          ...{ fetchedAt: now(), announced: true, ...awaited },
-        });
-      else if (change.snapshot)
-        changes.push({
-          resource,
-          externalId: change.externalId,
-          snapshot: change.snapshot,
-          fetchedAt: now(),
-          ...awaited,
-        });
-      else named.push(change.externalId);
-    }
-    if (page.isWhole && !page.next) named.push(...(await unseen(connection, claimed, round, page)));
-    const refs = [...new Set(named)].map((externalId) => ({ resource, externalId }));
-    const canRead = !provider.records.only || provider.records.only.includes(resource);
-    if (!canRead)
-      return [
-        ...changes,
-        ...refs.map((ref) => ({ ...ref, snapshot: null, fetchedAt: now(), announced: true })),
-      ];
-    const verdicts = await readTogether(provider, refs, (_, ids) =>
-      api.records(connection, resource, ids, patience(round)),
-    );
-    for (const ref of refs) {
-      const verdict = verdicts.get(ref);
-      if ('snapshot' in verdict)
-        changes.push({ ...ref, snapshot: verdict.snapshot, fetchedAt: now(), announced: true, ...awaited });
-      else if (failures < patientFailures || !(verdict.failure instanceof IntegrationError))
-        throw verdict.failure;
-      else
-        log.warn(
-          { connectionId: connection.id, ...ref, code: verdict.failure.code },
-          'a record cannot be read and is left out of the sync',
-        );
-    }
-    return changes;
-  };
-
-  /** What is stored and was in no page of this round. Read one by one before it is believed to be gone. */
-  const unseen = async (
-    { accountId, id }: Connection,
-    { resource }: ClaimedRound,
-    round: Round,
-    page: ChangePage,
-  ): Promise<string[]> => {
-    const seen = new Set(page.changes.map((change) => change.externalId));
-    const rows = await forAccount(accountId)
-      .selectFrom('external_records')
-      .select('external_id')
-      .where('account_id', '=', accountId)
-      .where('connection_id', '=', id)
-      .where('resource', '=', resource)
-      .where('deleted', '=', false)
-      .where('fetched_at', '<', new Date(round.startedAt))
-      .limit(mostUnseen)
-      .execute();
-    return rows.map((row) => row.external_id).filter((externalId) => !seen.has(externalId));
-  };
-
   const patience = (round: Round) => ({
     deadlineAtMs: clock.now() + pageWithinMs,
     priority: priorityOf(round),
@@ -234,11 +148,17 @@ export function createPolling(deps: {
     claimed: ClaimedRound,
     round: Round,
     reads: ChangeReads,
-    failures: number,
   ): Promise<Round | 'ended' | undefined> => {
-    const { accountId, resource } = claimed;
+    const { accountId, resource, failures } = claimed;
     const page = await api.changes(connection, resource, round.position, patience(round));
-    const changes = await changesIn(connection, claimed, round, page, failures);
+    const changes = await changesIn(
+      connection,
+      claimed,
+      round,
+      page,
+      failures < patientFailures,
+      patience(round),
+    );
     const at =
       round.at ??
       page.at?.toISOString() ??
@@ -253,8 +173,9 @@ export function createPolling(deps: {
       ...{ ...round, at, done, position: page.next ?? round.position },
       toldAt: isTold ? now().toISOString() : round.toldAt,
     };
+    const announced = isAnnounced(catalog.find(connection.integrationId)!.provider, resource);
     const missed =
-      isLast && isAnnounced(catalog.find(connection.integrationId)!.provider, resource)
+      isLast && announced
         ? await countMissed(
             forAccount(accountId),
             claimed,
@@ -264,12 +185,24 @@ export function createPolling(deps: {
         : 0;
     if (missed > 0) deps.onMissed?.(connection.integrationId, missed);
 
+    const status = isLast && announced ? trusted(claimed, missed) : undefined;
+    const stepAfter = (news: number): RoundStep => {
+      moved.news = round.news + news;
+      if (!isLast) return { round: moved };
+      const quietPolls = moved.news === 0 ? claimed.quietPolls + 1 : 0;
+      const delayMs = pollDelayMs({ intervalMs, reads, quietPolls, trust: status, random: clock.random() });
+      return {
+        ...{ round: null, cursor: nextCursor(round.since, new Date(at), reads.overlapMs), met: true },
+        ...{ quietPolls, nextPollAt: inMs(delayMs), release: true },
+      };
+    };
+
     const kept = await forAccount(accountId)
       .transaction()
       .execute(async (trx) => {
-        const status = isLast ? await trusted(trx, claimed, missed) : undefined;
-        // Before anything is stored: whether it still may be.
-        if (!(await stepRound(trx, claimed, { round: moved }))) return false;
+        // Before anything is stored: whether it still may be. What brings no news needs no second step.
+        const step = changes.length === 0 ? stepAfter(0) : { round: moved };
+        if (!(await stepRound(trx, claimed, step))) return false;
         const columns: StatusColumns = {
           last_polled_at: now().toISOString(),
           ...(isLast && {
@@ -282,26 +215,9 @@ export function createPolling(deps: {
         };
         const { news } = await applyChanges(trx, accountId, [{ connection, changes }], round.source, clock, {
           connectionId: connection.id,
-          resources: [resource],
-          columns,
+          columns: { [resource]: columns },
         });
-        moved.news = round.news + news.length;
-        const quietPolls = moved.news === 0 ? claimed.quietPolls + 1 : 0;
-        await stepRound(
-          trx,
-          claimed,
-          isLast
-            ? {
-                ...{
-                  round: null,
-                  cursor: new Date(Date.parse(at) - reads.overlapMs),
-                  met: true,
-                  release: true,
-                },
-                ...{ quietPolls, nextPollAt: nextPollAt(reads, quietPolls, status) },
-              }
-            : { round: moved },
-        );
+        if (changes.length > 0) await stepRound(trx, claimed, stepAfter(news.length));
         if (round.source === 'POLL') deps.onApplied?.(connection.integrationId, news);
         const kinds: SyncEventKind[] = [];
         if (isTold) kinds.push('SYNC_PROGRESSED');
@@ -314,35 +230,10 @@ export function createPolling(deps: {
   };
 
   /** How far webhooks are trusted after this poll. */
-  const trusted = async (
-    trx: Transaction<Tables>,
-    { accountId, connectionId, resource }: ClaimedRound,
-    missed: number,
-  ) => {
-    const row = await trx
-      .selectFrom('sync_statuses')
-      .select(['delivery', 'distrust', 'last_webhook_at', 'last_polled_at'])
-      .where('account_id', '=', accountId)
-      .where('connection_id', '=', connectionId)
-      .where('resource', '=', resource)
-      .executeTakeFirst();
-    const heard = row?.last_webhook_at && (!row.last_polled_at || row.last_webhook_at > row.last_polled_at);
-    const provesItself = missed === 0 && row !== undefined && row.distrust > 0 && heard === true;
-    const distrust = provesItself ? row.distrust - 1 : (row?.distrust ?? 0);
-    return { delivery: row?.delivery ?? ('POLL' as const), distrust, provesItself };
-  };
-
-  const nextPollAt = (
-    reads: ChangeReads,
-    quietPolls: number,
-    status: { delivery: 'WEBHOOK' | 'POLL'; distrust: number } | undefined,
-  ): Date => {
-    let factor = 1;
-    if (status && status.distrust > 0) factor = 0.5;
-    else if (status?.delivery === 'WEBHOOK' && quietPolls >= quietBefore)
-      factor = Math.min(mostQuietFactor, quietPolls - quietBefore + 2);
-    const jittered = intervalMs * factor * (0.75 + clock.random() / 2);
-    return new Date(clock.now() + Math.max(jittered, reads.leastIntervalMs ?? 0));
+  const trusted = ({ delivery, distrust, webhookSince }: ClaimedRound, missed: number) => {
+    if (missed > 0) return { delivery: 'POLL' as const, distrust: distrustedPolls, provesItself: false };
+    const provesItself = distrust > 0 && webhookSince;
+    return { delivery, distrust: provesItself ? distrust - 1 : distrust, provesItself };
   };
 
   const failed = async (
@@ -361,27 +252,12 @@ export function createPolling(deps: {
     await forAccount(accountId)
       .transaction()
       .execute(async (trx) => {
-        const row = await trx
-          .selectFrom('sync_statuses')
-          .select('consecutive_failures')
-          .where('account_id', '=', accountId)
-          .where('connection_id', '=', connectionId)
-          .where('resource', '=', resource)
-          .executeTakeFirst();
-        const failures = (row?.consecutive_failures ?? 0) + (isPause ? 0 : 1);
-        const backoffMs = Math.min(
-          longestPauseMs,
-          Math.min(intervalMs, 30_000) * 2 ** Math.min(failures - 1, 12),
-        );
-        const waitMs = Math.max(
-          cause.retryAfterSeconds === undefined ? backoffMs : 0,
-          (cause.retryAfterSeconds ?? 0) * 1_000 + 250,
-        );
+        const failures = claimed.failures + (isPause ? 0 : 1);
         const lost =
           cause.providerCode !== undefined &&
           cause.providerCode === readsOf(connection, resource)?.lostPosition;
         const step: RoundStep = {
-          nextPollAt: new Date(clock.now() + waitMs * (isPause ? 1 : 1 + clock.random() / 4)),
+          nextPollAt: inMs(retryDelayMs({ intervalMs, failures, isPause, cause, random: clock.random() })),
           release: true,
           ...(lost && { round: null, nextPollAt: now() }),
         };
@@ -391,7 +267,7 @@ export function createPolling(deps: {
           consecutive_failures: failures,
           problem: toStoredProblem(cause),
         };
-        const status = { connectionId, resources: [resource], columns };
+        const status = { connectionId, columns: { [resource]: columns } };
         await applyChanges(trx, accountId, [], 'POLL', clock, status);
         if (failures === 1 && !isPause && round)
           await tell(trx, connection, claimed, round, ['SYNC_FAILED'], cause);
@@ -414,17 +290,16 @@ export function createPolling(deps: {
       await stepRound(account, claimed, { nextPollAt: null, release: true });
       return;
     }
-    const failures = await failuresOf(claimed);
     let round = claimed.round?.generation === connection.generation ? claimed.round : null;
     if (claimed.requested === 'FULL' && round && round.since !== null) round = null;
     if (claimed.requested && round) round = { ...round, source: 'USER' };
     try {
       if (!round) {
         round = beginning(claimed, connection, reads);
-        if (!(await begin(connection, claimed, round))) return;
+        if (isShown(round) && !(await begin(connection, claimed, round))) return;
       }
       for (let pages = 0; pages < pagesInARow && !stopping.signal.aborted; pages++) {
-        const next = await turnPage(connection, claimed, round, reads, failures);
+        const next = await turnPage(connection, claimed, round, reads);
         if (next === undefined || next === 'ended') return;
         round = next;
       }
@@ -442,28 +317,16 @@ export function createPolling(deps: {
     }
   };
 
-  const failuresOf = async ({ accountId, connectionId, resource }: ClaimedRound): Promise<number> => {
-    const row = await forAccount(accountId)
-      .selectFrom('sync_statuses')
-      .select('consecutive_failures')
-      .where('account_id', '=', accountId)
-      .where('connection_id', '=', connectionId)
-      .where('resource', '=', resource)
-      .executeTakeFirst();
-    return row?.consecutive_failures ?? 0;
-  };
-
   const begin = (connection: Connection, claimed: ClaimedRound, round: Round): Promise<boolean> =>
     forAccount(claimed.accountId)
       .transaction()
       .execute(async (trx) => {
         if (!(await stepRound(trx, claimed, { round }))) return false;
-        if (!isShown(round)) return true;
         const columns: StatusColumns = {
           state: stateOf(round),
           progress_done: round.since === null ? 0 : null,
         };
-        const status = { connectionId: connection.id, resources: [claimed.resource], columns };
+        const status = { connectionId: connection.id, columns: { [claimed.resource]: columns } };
         await applyChanges(trx, claimed.accountId, [], round.source, clock, status);
         // Who asked for it was told at once.
         if (round.source !== 'USER') await tell(trx, connection, claimed, round, ['SYNC_STARTED']);
@@ -525,10 +388,5 @@ export function createPolling(deps: {
 
 /** With a time: it has to wait, and nothing is wrong. */
 const pauses: ReadonlySet<string> = new Set(['RATE_LIMITED', 'QUEUE_FULL', 'DEADLINE_EXCEEDED']);
-
-/** Whether webhooks tell of its changes. */
-function isAnnounced({ webhook, announced }: Provider, resource: string): boolean {
-  return webhook !== undefined && (announced === undefined || announced.includes(resource));
-}
 
 const stateOf = (round: Round) => (round.since === null ? 'BACKFILLING' : 'RUNNING');

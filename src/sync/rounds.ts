@@ -40,6 +40,12 @@ export interface ClaimedRound {
   round: Round | null;
   requested: 'FULL' | 'CHANGES' | null;
   quietPolls: number;
+  /** As the status was when it was claimed. */
+  failures: number;
+  delivery: 'WEBHOOK' | 'POLL';
+  distrust: number;
+  /** Since the last poll. */
+  webhookSince: boolean;
   /** Of this claim alone: the same process may lose a round and take it again while it is still at work on it. */
   lease: string;
 }
@@ -59,17 +65,23 @@ export async function claimRounds(db: Kysely<Tables>, count: number, now: Date):
     from (select account_id, connection_id, resource from sync_rounds
       where next_poll_at <= ${now} and coalesce(lease_until, '-infinity') < now()
       order by next_poll_at limit ${count} for update skip locked) due
+    left join sync_statuses s
+      on s.account_id = due.account_id and s.connection_id = due.connection_id and s.resource = due.resource
     where r.account_id = due.account_id and r.connection_id = due.connection_id and r.resource = due.resource
     returning r.account_id as "accountId", r.connection_id as "connectionId", r.resource, r.cursor, r.round,
-      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease`.execute(db);
+      r.requested, r.quiet_polls as "quietPolls", r.lease_owner as lease, coalesce(s.consecutive_failures, 0) as failures, coalesce(s.delivery, 'POLL') as delivery,
+      coalesce(s.distrust, 0) as distrust,
+      coalesce(s.last_webhook_at > coalesce(s.last_polled_at, '-infinity'), false) as "webhookSince"`.execute(
+    db,
+  );
   return rows;
 }
 
 /** What becomes of a row; what is absent stays. */
 export interface RoundStep {
   round?: Round | null;
-  /** Moves only in the transaction that applied the last page. */
-  cursor?: Date;
+  /** Moves only in the transaction that applied the last page. Null: the next round reads everything. */
+  cursor?: Date | null;
   nextPollAt?: Date | null;
   quietPolls?: number;
   /** The request is met. */
@@ -93,7 +105,7 @@ export async function stepRound(
       lease_until = case when ${release} then null else ${lease} end,
       lease_owner = case when ${release} then null else lease_owner end,
       round = case when ${round !== undefined} then ${round ? JSON.stringify(round) : null}::jsonb else round end,
-      cursor = coalesce(${cursor ?? null}::timestamptz, cursor),
+      cursor = case when ${cursor !== undefined} then ${cursor ?? null}::timestamptz else cursor end,
       quiet_polls = coalesce(${quietPolls ?? null}::int, quiet_polls),
       requested = case when ${met} and requested is not distinct from ${claimed.requested}::text then null
         else requested end,
@@ -172,6 +184,14 @@ export async function countMissed(
           select from webhook_deliveries d
           where d.account_id = r.account_id and d.connection_id = r.connection_id and d.status in ('RECEIVED', 'FAILED')
             and d.notice->>'resource' = r.resource and d.notice->>'externalId' = r.external_id)
+        -- A record that cannot be read by itself is found by the poll that its webhook brought forward.
+        and not exists (
+          select from webhook_deliveries d
+          where d.account_id = r.account_id and d.connection_id = r.connection_id and d.status = 'PROCESSED'
+            and d.received_at > coalesce(r.updated_at, r.unannounced_at) - interval '1 day'
+            and d.notice->>'resource' = r.resource and d.notice->>'externalId' = r.external_id
+            and (r.updated_at is null
+              or coalesce((d.notice->>'occurredAt')::timestamptz, d.received_at) >= r.updated_at - interval '2 seconds'))
       returning 1
     ), total as (
       select count(*)::int as missed from lost

@@ -18,7 +18,8 @@ import {
 } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
-import { applyChanges, type AppliedChange, type RecordChange } from '../sync/changes.ts';
+import { isAnnounced } from '../providers/provider.ts';
+import { applyChanges, type AppliedChange, type RecordChange, type StatusColumns } from '../sync/changes.ts';
 import { hastenRounds } from '../sync/rounds.ts';
 import {
   claimQueues,
@@ -320,6 +321,18 @@ export function createDeliveries(deps: {
     return true;
   };
 
+  const heardOf = ({ integrationId }: Connection, resources: readonly string[]) => {
+    const { provider } = catalog.find(integrationId)!;
+    return Object.fromEntries(
+      resources.map((resource): [string, StatusColumns] => [
+        resource,
+        {
+          last_webhook_at: now().toISOString(),
+          ...(isAnnounced(provider, resource) && { delivery: 'WEBHOOK' }),
+        },
+      ]),
+    );
+  };
   const commit = (
     queue: ClaimedQueue,
     outcomes: readonly Outcome[],
@@ -342,11 +355,7 @@ export function createDeliveries(deps: {
           [{ connection, changes: rest.changes }],
           'WEBHOOK',
           clock,
-          {
-            connectionId: connection.id,
-            resources: rest.resources,
-            columns: { last_webhook_at: now().toISOString(), delivery: 'WEBHOOK' },
-          },
+          { connectionId: connection.id, columns: heardOf(connection, rest.resources) },
         );
         deps.onApplied?.(connection.integrationId, news);
         if (unstorable.length > 0)

@@ -11,7 +11,9 @@ import { openBenchDatabase } from './postgres.ts';
 import { queue } from './queue.ts';
 import { asJson, asTable, type Row } from './report.ts';
 import { retry } from './retry.ts';
+import { scale } from './scale.ts';
 import { subscriptions } from './subscriptions.ts';
+import { sync } from './sync.ts';
 import { webhooks } from './webhooks.ts';
 
 const benches: readonly Bench[] = [
@@ -25,11 +27,13 @@ const benches: readonly Bench[] = [
   fetchMany,
   subscriptions,
   webhooks,
+  sync,
+  scale,
 ];
 
 const usage = `npm run bench -- [name ...] [options]
 
-Measures the rate limiter, the queue, the retries, subscriptions and webhooks against the libraries one would otherwise take, and
+Measures the rate limiter, the queue, the retries, subscriptions, webhooks and the sync against the libraries one would otherwise take, and
 what a provider's file chooses against the other ways its API has, in the same run. Names: only these.
 Only ratios count: absolute figures differ by machine and by hour. A goal that is missed is printed, and no failure.
 
@@ -66,7 +70,9 @@ function readOptions() {
     throw new Error(
       `no bench ${unknown.join(', ')}: there are ${benches.map(({ name }) => name).join(', ')}`,
     );
-  const chosen = benches.filter(({ name }) => only.length === 0 || only.includes(name));
+  const chosen = benches.filter(({ name, byNameOnly }) =>
+    only.length === 0 ? !byNameOnly : only.includes(name),
+  );
   return { ...values, seconds, sockets, chosen };
 }
 

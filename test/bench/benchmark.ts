@@ -4,6 +4,8 @@ export interface Bench {
   name: string;
   title: string;
   usesDatabase: boolean;
+  /** Not part of a run of all. */
+  byNameOnly?: true;
   run(options: BenchOptions): Promise<void>;
 }
 

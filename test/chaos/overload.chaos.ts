@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { emptyPostgresUrl } from '../support/databases.ts';
+import { migratedPostgresUrl } from '../support/databases.ts';
 import { overload } from '../support/overload.ts';
 
 describe.each([
@@ -9,7 +9,7 @@ describe.each([
 ])('$processes processes at ten times $limit a second for a minute, kill: $kill', (run) => {
   let database: { url: string; drop(): Promise<void> };
   beforeEach(async () => {
-    database = await emptyPostgresUrl();
+    database = await migratedPostgresUrl();
   });
   afterEach(() => database.drop());
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { Kind, parse, visit, type DocumentNode } from 'graphql';
+import { graphql, Kind, parse, print, visit, type DocumentNode } from 'graphql';
 import { describe, expect, it } from 'vitest';
+import { createSchema } from '../../resolvers/index.ts';
 import { composers, type Subgraph } from './composers.ts';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
@@ -37,6 +38,18 @@ describe.each(Object.entries(composers))('a supergraph by %s', (_, compose) => {
     const { errors, hints } = compose([integrations]);
     expect(errors).toEqual([]);
     expect(hints).toEqual([]);
+  });
+
+  it('takes what `_service` answers for the same schema', async () => {
+    const served = await graphql({ schema: createSchema(), source: '{ _service { sdl } }' });
+    const { sdl } = served.data!._service as { sdl: string };
+    const others = [accounts, freight];
+    const { errors, hints, supergraph } = compose([subgraph('integrations', sdl), ...others]);
+    expect(errors).toEqual([]);
+    expect(hints).toEqual([]);
+    // The scalars that federation's own directives take are served too; WunderGraph's composer lets them through.
+    const withoutFederation = print(supergraph!).replaceAll(/^scalar federation__\w+\n+/gm, '');
+    expect(withoutFederation).toBe(print(compose([integrations, ...others]).supergraph!));
   });
 
   it('joins connections to the accounts of another subgraph', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startChild, type Child } from '../support/child.ts';
-import { migratedDump } from '../support/databases.ts';
+import { migratedDump } from '../support/migratedDump.ts';
 
 describe('the embedded database on disk', () => {
   let parent: string;

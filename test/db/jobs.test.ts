@@ -5,7 +5,8 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import { openJobs, untilDone, type Jobs, type QueueOptions } from '../../src/db/jobs.ts';
-import { databaseKinds, migratedDump } from '../support/databases.ts';
+import { databaseKinds } from '../support/databases.ts';
+import { migratedDump } from '../support/migratedDump.ts';
 
 const quick: QueueOptions = {
   retry: { forSeconds: 60, firstDelaySeconds: 1, longestDelaySeconds: 2 },

@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { Kysely } from 'kysely';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import type { Tables } from '../../src/db/tables.ts';
-import { migratedDump, postgresDatabase } from '../support/databases.ts';
+import { postgresDatabase } from '../support/databases.ts';
+import { migratedDataDir } from '../support/migratedDump.ts';
 
 /** A database that a command of its own can be run on, and that the test looks into before and after. */
 export interface Installation {
@@ -20,9 +19,7 @@ export const installations: [kind: Database['kind'], make: () => Promise<Install
 
 /** One process at a time: it is opened for each look. */
 export async function embeddedInstallation(): Promise<Installation> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'integrations-ops-'));
-  const dump = await migratedDump();
-  await (await openDatabase({ dataDir, poolSize: 1, dump })).close();
+  const dataDir = await migratedDataDir();
   return {
     settings: { DATA_DIR: dataDir },
     async within(work) {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { nodeFlags, nodeSettings } from '../support/node.ts';
 
 const ops = fileURLToPath(new URL('../../src/ops/ops.ts', import.meta.url));
 
@@ -11,8 +12,8 @@ export interface Ended {
 
 /** Runs the operator's command with nothing of the test's own environment but what it needs to start. */
 export function startOps(settings: Record<string, string>, ...args: string[]) {
-  const child = spawn(process.execPath, [ops, ...args], {
-    env: { PATH: process.env.PATH, TZ: 'UTC', ...settings },
+  const child = spawn(process.execPath, [...nodeFlags, ops, ...args], {
+    env: { PATH: process.env.PATH, TZ: 'UTC', ...nodeSettings, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = { stdout: '', stderr: '' };

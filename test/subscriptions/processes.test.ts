@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { emptyPostgresUrl } from '../support/databases.ts';
+import { migratedPostgresUrl } from '../support/databases.ts';
 import { startProduct, type Product } from '../support/product.ts';
 import { everything, stream, until, type Streaming } from './support.ts';
 
@@ -9,7 +9,7 @@ describe('subscriptions of several processes on one PostgreSQL', () => {
   let database: { url: string; drop(): Promise<void> };
   let products: Product[];
   beforeAll(async () => {
-    database = await emptyPostgresUrl();
+    database = await migratedPostgresUrl();
     const settings = {
       DATABASE_URL: database.url,
       ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,

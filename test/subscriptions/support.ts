@@ -83,7 +83,13 @@ export async function openEdge(
   settings: Partial<
     Pick<
       ServerOptions,
-      'routerSecrets' | 'routerHmacSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'
+      | 'schema'
+      | 'routerSecrets'
+      | 'routerHmacSecrets'
+      | 'production'
+      | 'subscriptions'
+      | 'resolveIdentity'
+      | 'limits'
     >
   > = {},
   core: Parameters<typeof openCore>[1] = {},
@@ -252,7 +258,7 @@ export async function stream(url: string, init: RequestInit = {}): Promise<Strea
     let rest = '';
     const decoder = new TextDecoder();
     for await (const chunk of response.body!) {
-      rest += decoder.decode(chunk as Uint8Array, { stream: true });
+      rest = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).replaceAll('\r\n', '\n');
       const blocks = rest.split('\n\n');
       rest = blocks.pop()!;
       for (const block of blocks) {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { nodeFlags, nodeSettings } from './node.ts';
 
 /** A Node process of our own, to be talked to in lines and killed in every way. */
 export interface Child {
@@ -14,7 +15,10 @@ export interface Child {
 
 /** @param script a TypeScript file, e.g. `new URL('x.ts', import.meta.url)` */
 export function startChild(script: URL, ...args: string[]): Child {
-  const child = spawn(process.execPath, [script.pathname, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [...nodeFlags, script.pathname, ...args], {
+    env: { ...process.env, ...nodeSettings },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   const lines: string[] = [];
   const unread: string[] = [];
   const readers: { resolve(line: string): void; reject(error: Error): void }[] = [];

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { migratedDataDir } from './migratedDump.ts';
+import { nodeFlags, nodeSettings } from './node.ts';
 
 /** The product as its user runs it: its own process, real ports, nothing of it imported here. */
 export interface Product {
@@ -33,13 +33,16 @@ export interface GraphQLAnswer {
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
-/** @param program its `src/main.ts`, where it is not this one's */
+/**
+ * @param dataDir default: a new one, migrated already
+ * @param program its `src/main.ts`, where it is not this one's
+ */
 export async function startProduct(
   settings: Record<string, string> = {},
   dataDir?: string,
   program = main,
 ): Promise<Product> {
-  const directory = dataDir ?? (await mkdtemp(join(tmpdir(), 'integrations-')));
+  const directory = dataDir ?? (await migratedDataDir());
   const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: directory, ...settings }, [], program);
   const ready = await new Promise<{ port: number; sandbox?: string }>((resolve, reject) => {
     child.lines((line) => {
@@ -73,8 +76,8 @@ export async function startProduct(
 
 /** Runs the program with nothing of the test's own environment but what it needs to start. */
 export function runMain(settings: Record<string, string>, args: string[] = [], program = main) {
-  const child = spawn(process.execPath, [program, ...args], {
-    env: { PATH: process.env.PATH, TZ: 'UTC', ...settings },
+  const child = spawn(process.execPath, [...nodeFlags, program, ...args], {
+    env: { PATH: process.env.PATH, TZ: 'UTC', ...nodeSettings, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -8,16 +8,15 @@
  *   await processes.close();
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import { systemClock } from '../../src/clock.ts';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import { intuitScheme } from '../../src/providers/signatures.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { sign } from '../../src/webhooks/verify.ts';
 import { consent, visit } from './browser.ts';
-import { emptyPostgresUrl } from './databases.ts';
+import { migratedPostgresUrl } from './databases.ts';
+import { migratedDataDir } from './migratedDump.ts';
 import { startProduct, type Product } from './product.ts';
 
 export interface WebhookProcesses {
@@ -38,8 +37,8 @@ export const verifierToken = 'the-verifier-token';
 
 export async function openWebhookProcesses(kind: Database['kind']): Promise<WebhookProcesses> {
   const sandbox = await startSandbox({ port: 0, clock: systemClock });
-  const postgres = kind === 'postgres' ? await emptyPostgresUrl() : undefined;
-  const dataDir = await mkdtemp(join(tmpdir(), 'integrations-'));
+  const postgres = kind === 'postgres' ? await migratedPostgresUrl() : undefined;
+  const dataDir = await migratedDataDir();
   const { quickbooks, myCarrierPackets } = sandbox;
   const settings = {
     ...(postgres && { DATABASE_URL: postgres.url, DATABASE_POOL_SIZE: '6' }),

@@ -1,0 +1,62 @@
+/**
+ * Embedded databases that are migrated already. Making one takes four seconds, loading its dump 0.3 and copying its
+ * directory 0.1, so both are kept from run to run, under a name that changes with everything that decides their content.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openDatabase } from '../../src/db/database.ts';
+import { migrate } from '../../src/db/migrate.ts';
+
+let dump: Promise<Blob> | undefined;
+
+/** For `openDatabase({ dump })`. */
+export function migratedDump(): Promise<Blob> {
+  return (dump ??= kept('.tar', makeDump).then(async (path) => new Blob([await readFile(path)])));
+}
+
+/** A new data directory; the caller deletes it. */
+export async function migratedDataDir(): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'integrations-'));
+  await cp(await kept('', makeDirectory), dataDir, { recursive: true });
+  return dataDir;
+}
+
+/** @param make writes it to the path that it is given */
+async function kept(extension: string, make: (path: string) => Promise<void>): Promise<string> {
+  const cache = new URL('node_modules/.cache/test-databases/', root);
+  await mkdir(cache, { recursive: true });
+  const name = `${await contentHash()}${extension}`;
+  const path = fileURLToPath(new URL(name, cache));
+  if ((await readdir(cache)).includes(name)) return path;
+  const draft = `${path}.${randomUUID()}`;
+  await make(draft);
+  // Another process may have been faster.
+  await rename(draft, path).catch(() => rm(draft, { recursive: true }));
+  return path;
+}
+
+const root = new URL('../../', import.meta.url);
+
+async function contentHash(): Promise<string> {
+  const migrations = await readdir(new URL('migrations/', root));
+  const hash = createHash('sha256');
+  for (const file of ['package-lock.json', ...migrations.map((name) => `migrations/${name}`)])
+    hash.update(file).update(await readFile(new URL(file, root)));
+  return hash.digest('hex');
+}
+
+async function makeDump(path: string): Promise<void> {
+  const database = await openDatabase({ dataDir: 'memory://', poolSize: 1 });
+  if (database.kind !== 'embedded') throw new Error('Not embedded');
+  await migrate(database);
+  const blob = await database.pglite.dumpDataDir('none');
+  await database.close();
+  await writeFile(path, Buffer.from(await blob.arrayBuffer()));
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  await (await openDatabase({ dataDir: path, poolSize: 1, dump: await migratedDump() })).close();
+}

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
 import { createGatewayRuntime } from '@graphql-hive/gateway-runtime';
-import { buildHTTPExecutor } from '@graphql-tools/executor-http';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -114,6 +113,18 @@ describe('extensions.jwt', () => {
   );
 });
 
+describe('an operation over a WebSocket', () => {
+  it('runs where its extensions.jwt is whom the socket belongs to', async () => {
+    const edge = await openEdge(embeddedDatabase, { routerSecrets: ['proof'], resolveIdentity });
+    const headers = { ...proof, ...(await bearer()) };
+    for (const jwt of [{ payload: claims() }, { token: await token() }])
+      expect(await transports['WebSocket']!(edge, { query, extensions: { jwt } }, headers)).toEqual({
+        ...{ how: 'next', errors: [], data: { connections: [] } },
+      });
+    await edge.close();
+  });
+});
+
 describe('the signature of Hive Gateway', () => {
   let edge: Edge;
   beforeAll(async () => {
@@ -144,19 +155,10 @@ describe('the signature of Hive Gateway', () => {
       const gateway = createGatewayRuntime({
         logging: false,
         proxy: { endpoint: `${edge.url}/graphql` },
-        // What `@graphql-mesh/transport-http` is made of.
-        transports: {
-          http: {
-            getSubgraphExecutor: ({ transportEntry }) =>
-              buildHTTPExecutor({
-                endpoint: transportEntry.location!,
-                headers: { authorization },
-              }),
-          },
-        },
         schema:
           'type Query { connections: [Connection!]! connection(id: ID!): Connection } type Connection { id: ID! }',
         hmacSignature: { secret: hmac },
+        propagateHeaders: { fromClientToSubgraphs: () => ({ authorization }) },
       });
       const answer = await gateway.fetch('http://localhost/graphql', {
         method: 'POST',

@@ -113,7 +113,7 @@ const layers = [
   layer('src/webhooks/**', from('../', upToSync)),
   layer('src/guard/**', from('../', bottom)),
   layer('src/subscriptions/**', [
-    ...from('../', [...upToWebhooks, ...guard, 'identity.ts']),
+    ...from('../', [...upToWebhooks, ...guard, 'identity.ts', 'routerProof.ts']),
     ...from('../', [...resolvers, '../resolvers/subscription.ts']),
   ]),
   layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops, 'webhooks/deliveries.ts'])),

@@ -32,7 +32,7 @@ export type PlannedCalls = ReadonlyMap<Connection, number>;
 
 /** Which connections a selection is about, as far as the arguments tell; all of the account's otherwise. */
 interface Where {
-  id?: string;
+  ids?: readonly string[];
   integrationId?: string;
   status?: readonly string[];
 }
@@ -55,7 +55,7 @@ export async function plannedCalls(
   const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
   // What does not fit is refused by who executes it.
   if (!coerced) return none;
-  const reads = readsOf(schema, document, operation, coerced, context.core.recordMaxAgeSeconds);
+  const reads = readsOf(schema, document, operation, coerced, context.core);
   if (reads.length === 0) return none;
   return countOf(reads, context);
 }
@@ -80,7 +80,7 @@ function readsOf(
   document: DocumentNode,
   operation: OperationDefinitionNode,
   variables: Record<string, unknown>,
-  usualMaxAge: number,
+  { recordMaxAgeSeconds: usualMaxAge, catalog }: Context['core'],
 ): [Where, Read][] {
   const fragments: Record<string, FragmentDefinitionNode | undefined> = {};
   for (const one of document.definitions)
@@ -121,17 +121,26 @@ function readsOf(
   };
   const walkEntities = (node: FieldNode, representations: readonly unknown[]): void => {
     const sets = node.selectionSet ? [node.selectionSet] : [];
-    const readsRecords = readsProvider(sets, fragments);
+    const areRead = usualMaxAge === 0 && readsProvider(sets, fragments);
+    const idsOf = new Map<string, Set<string>>();
     for (const one of representations) {
       const { __typename: name, id } = (one ?? {}) as { __typename?: unknown; id?: unknown };
-      const type = typeof name === 'string' ? schema.getType(name) : undefined;
-      if (!isObjectType(type) || typeof id !== 'string') continue;
-      const [first = '', resource = '', ...rest] = id.split('/');
-      const where: Where =
-        type.name === 'Account' ? {} : type.name === 'Integration' ? { integrationId: id } : { id: first };
-      if (type.name === 'ExternalRecord' && readsRecords && usualMaxAge === 0)
-        found.push([where, { resource, externalId: rest.join('/') }]);
-      walk(node.selectionSet, type, where);
+      if (typeof name !== 'string' || typeof id !== 'string') continue;
+      const [connectionId = '', resource = '', ...rest] = id.split('/');
+      const ids = idsOf.get(name) ?? new Set();
+      idsOf.set(name, ids.add(name === 'Integration' ? id : connectionId));
+      if (name === 'ExternalRecord' && areRead)
+        found.push([{ ids: [connectionId] }, { resource, externalId: rest.join('/') }]);
+    }
+    // Once for each type, however many there are of it.
+    for (const [name, ids] of idsOf) {
+      const type = schema.getType(name);
+      if (!isObjectType(type)) continue;
+      if (name === 'Account') walk(node.selectionSet, type, {});
+      else if (name !== 'Integration') walk(node.selectionSet, type, { ids: [...ids] });
+      else
+        for (const integrationId of ids)
+          if (catalog.find(integrationId)) walk(node.selectionSet, type, { integrationId });
     }
   };
   walk(operation.selectionSet, schema.getRootType(operation.operation)!, {});
@@ -161,10 +170,10 @@ function narrowed(
 ): Where {
   const { id, integrationId, status, input } = args as Record<string, unknown>;
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
-  if (type.name === 'Query' && field === 'connection') return { id: text(id) ?? '' };
+  if (type.name === 'Query' && field === 'connection') return { ids: [text(id) ?? ''] };
   if (type.name === 'Query' && field === 'integration') return { integrationId: text(id) ?? '' };
   const changed = text((input as { connectionId?: unknown } | undefined)?.connectionId);
-  if (changed !== undefined) return { id: changed };
+  if (changed !== undefined) return { ids: [changed] };
   const wanted = text(integrationId);
   return {
     ...where,
@@ -175,16 +184,15 @@ function narrowed(
 
 async function countOf(reads: readonly [Where, Read][], context: Context): Promise<PlannedCalls> {
   const { loaders, core } = context;
-  const all = reads.some(([{ id }]) => id === undefined) ? await loaders.connections() : [];
-  const ids = [...new Set(reads.flatMap(([{ id }]) => id ?? []))];
+  const all = reads.some(([{ ids }]) => ids === undefined) ? await loaders.connections() : [];
+  const named = [...new Set(reads.flatMap(([{ ids }]) => ids ?? []))];
   const byId = new Map(
-    await Promise.all(ids.map(async (id) => [id, await loaders.connection.load(id)] as const)),
+    await Promise.all(named.map(async (id) => [id, await loaders.connection.load(id)] as const)),
   );
   const profiles = new Set<Connection>();
   const records = new Map<Connection, Map<string, Set<string>>>();
-  for (const [{ id, integrationId, status }, read] of reads) {
-    const named = id === undefined ? all : [byId.get(id) ?? []].flat();
-    for (const connection of named) {
+  for (const [{ ids, integrationId, status }, read] of reads) {
+    for (const connection of ids ? ids.flatMap((id) => byId.get(id) ?? []) : all) {
       if (connection.status !== 'ACTIVE') continue;
       if (integrationId !== undefined && connection.integrationId !== integrationId) continue;
       if (status && !status.includes(connection.status)) continue;

@@ -82,7 +82,8 @@ export type ConnectInput = {
   /**
    * Where to send the browser when the person is done at the provider: an absolute URL of an origin that the server
    * allows. It gets the query parameters `connectionId` and `status=connected`, or `status=failed` and `code` (an
-   * `IntegrationProblemCode`). When absent, a small page of ours says the same. For `OAUTH2` only.
+   * `IntegrationProblemCode`). When absent, a small page of ours says the same. For `OAUTH2` only. Where the server is set
+   * to confirm, it is needed, and gets `status=confirm` and a `completionCode` for `completeConnect`.
    */
   returnTo?: InputMaybe<Scalars['String']['input']>;
   /** The permissions to ask for, in the provider's words. `Integration.scopes` when absent. For `OAUTH2` only. */

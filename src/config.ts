@@ -17,6 +17,8 @@ export interface Config {
   identity: IdentityConfig;
   /** When not empty, GraphQL requests must carry one of them. */
   routerSecrets: string[];
+  /** The same of Hive Gateway's signatures: one of either kind is enough. */
+  routerHmacSecrets: string[];
   returnToOrigins: string[];
   /** What makes a connection ACTIVE. */
   connectCompletion: 'callback' | 'confirm';
@@ -98,6 +100,7 @@ const settings = z.object({
   AUTH_AUDIENCE: z.string().optional(),
   AUTH_ACCOUNT_CLAIM: z.string().min(1).default('account_id'),
   ROUTER_SECRET: list.refine((secrets) => secrets.length > 0, 'is set but holds no secret').default([]),
+  ROUTER_HMAC_SECRET: list.refine((secrets) => secrets.length > 0, 'is set but holds no secret').default([]),
   CONNECT_COMPLETION: z.enum(['callback', 'confirm'], 'must be callback or confirm').default('callback'),
   RETURN_TO_ORIGINS: list.pipe(z.array(origin)).optional(),
   SUBSCRIPTION_CALLBACK_ORIGINS: list.pipe(z.array(origin)).optional(),
@@ -199,6 +202,7 @@ export function readConfig(
       ...verifier(s.AUTH_JWKS_URL, s.AUTH_JWT_SECRET),
     },
     routerSecrets: s.ROUTER_SECRET,
+    routerHmacSecrets: s.ROUTER_HMAC_SECRET,
     connectCompletion: s.CONNECT_COMPLETION,
     returnToOrigins: s.RETURN_TO_ORIGINS ?? [new URL(publicUrl).origin],
     subscriptions: {

@@ -1,8 +1,8 @@
-import { timingSafeEqual, createHash } from 'node:crypto';
 import { isIP } from 'node:net';
-import { createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
+import { errors, jwtVerify, UnsecuredJWT, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import type { Cancel, Clock } from './clock.ts';
 import type { IdentityConfig } from './config.ts';
+import { createRemoteKeys } from './identityKeys.ts';
 
 /** Who asks, verified once per request. Every query is scoped by `accountId`. */
 export interface Identity {
@@ -34,9 +34,16 @@ export interface Credentials {
   accountHeader: string | undefined;
   userHeader: string | undefined;
   remoteAddress: string | undefined;
+  /** `extensions.jwt` of the request: `payload`, `token` or both, as Hive Gateway forwards what it has verified. */
+  forwarded?: unknown;
+  /** Whether the request has proved that it comes through the router, which is then believed about `payload`. */
+  isRouter?: boolean;
 }
 
-/** Undefined when no credentials were sent. Throws `UnauthenticatedError` when they do not verify. */
+/**
+ * Undefined when no credentials were sent. Throws `UnauthenticatedError` when they do not verify, and when two of them
+ * name different people: which one is meant cannot be known.
+ */
 export type ResolveIdentity = (credentials: Credentials) => Promise<Identity | undefined>;
 
 const allScopes = new Set(['integrations:read', 'integrations:write', 'integrations:admin']);
@@ -45,17 +52,16 @@ const clockToleranceSeconds = 60;
 const longestId = 256;
 
 export function createResolveIdentity(config: IdentityConfig, clock: Clock): ResolveIdentity {
-  if (config.kind === 'development') return developmentIdentity;
+  const believed = (payload: Record<string, unknown>) => believedIdentity(payload, config, clock);
+  if (config.kind === 'development')
+    return async (credentials) => {
+      const { payload } = partsOf(credentials.forwarded);
+      const routers = payload && credentials.isRouter === true ? [believed(payload)] : [];
+      return one([...routers, await developmentIdentity(credentials)]);
+    };
   const secret = config.kind === 'secret' ? new TextEncoder().encode(config.secret) : undefined;
-  const keys: JWTVerifyGetKey =
-    config.kind === 'jwks'
-      ? createRemoteJWKSet(new URL(config.url), { timeoutDuration: 5_000 })
-      : () => secret!;
-  return async ({ authorization }) => {
-    if (authorization === undefined) return undefined;
-    const token = /^bearer +([\w.~+/=-]+)$/i.exec(authorization)?.[1];
-    if (token === undefined)
-      throw new UnauthenticatedError('the Authorization header must be: Bearer <token>');
+  const keys: JWTVerifyGetKey = config.kind === 'jwks' ? createRemoteKeys(config.url, clock) : () => secret!;
+  const verified = async (token: string): Promise<Identity> => {
     const { payload } = await jwtVerify(token, keys, {
       algorithms: secret ? ['HS256'] : asymmetric,
       clockTolerance: clockToleranceSeconds,
@@ -65,6 +71,69 @@ export function createResolveIdentity(config: IdentityConfig, clock: Clock): Res
     }).catch(refuse);
     return identityOf(payload, config.accountClaim);
   };
+  return async ({ authorization, forwarded, isRouter }) => {
+    const { payload, token: forwardedToken } = partsOf(forwarded);
+    if (payload && isRouter !== true && forwardedToken === undefined)
+      throw new UnauthenticatedError('extensions.jwt.payload is believed of the router only: send a token');
+    const token =
+      authorization === undefined ? undefined : /^bearer +([\w.~+/=-]+)$/i.exec(authorization)?.[1];
+    if (authorization !== undefined && token === undefined)
+      throw new UnauthenticatedError('the Authorization header must be: Bearer <token>');
+    const tokens = new Set([token, forwardedToken].filter((text) => text !== undefined));
+    const identities: Identity[] = [];
+    for (const text of tokens) identities.push(await verified(text));
+    if (payload) {
+      // Beside a token it says nothing that the token does not, but must not say anything else.
+      if (isRouter === true) identities.push(believed(payload));
+      else identities.push({ ...identities.at(-1)!, ...namedBy(payload, config.accountClaim) });
+    }
+    return one(identities);
+  };
+}
+
+/** The first that is known, which all others have to agree with. */
+function one(identities: readonly (Identity | undefined)[]): Identity | undefined {
+  const [first, ...others] = identities.filter((identity) => identity !== undefined);
+  const isOther = ({ accountId, userId }: Identity) =>
+    accountId !== first!.accountId || userId !== first!.userId;
+  if (others.some(isOther)) throw new UnauthenticatedError('the request names two identities');
+  return first;
+}
+
+/** A token comes as its text, or as `{ value, prefix }`. */
+function partsOf(forwarded: unknown): { payload?: Record<string, unknown>; token?: string } {
+  if (forwarded == null) return {};
+  const { payload, token } = Object(forwarded) as { payload?: unknown; token?: unknown };
+  const text = typeof token === 'object' && token !== null ? (token as { value?: unknown }).value : token;
+  const isObject = typeof payload === 'object' && payload !== null && !Array.isArray(payload);
+  const isWrong = (payload != null && !isObject) || (text != null && typeof text !== 'string');
+  if (isWrong || (payload == null && text == null))
+    throw new UnauthenticatedError('extensions.jwt must have a payload or a token');
+  return {
+    ...(isObject && { payload: payload as Record<string, unknown> }),
+    ...(typeof text === 'string' && { token: text }),
+  };
+}
+
+function namedBy(payload: Record<string, unknown>, accountClaim: string) {
+  const { accountId, userId } = identityOf(payload, accountClaim);
+  return { accountId, userId };
+}
+
+/** Of claims that somebody else has verified: what they say of time, issuer and audience holds here as well. */
+function believedIdentity(payload: JWTPayload, config: IdentityConfig, clock: Clock): Identity {
+  const { issuer, audience } = config;
+  try {
+    UnsecuredJWT.decode(new UnsecuredJWT(payload).encode(), {
+      clockTolerance: clockToleranceSeconds,
+      currentDate: new Date(clock.now()),
+      ...(issuer !== undefined && { issuer }),
+      ...(audience !== undefined && { audience }),
+    });
+  } catch (error) {
+    refuse(error);
+  }
+  return identityOf(payload, config.accountClaim);
 }
 
 /** The identity provider's own trouble stays an internal error: the person's token may be good. */
@@ -116,13 +185,4 @@ function isId(text: string): boolean {
 export function isLoopback(address: string | undefined): boolean {
   if (address === undefined || isIP(address) === 0) return false;
   return address === '::1' || /^(::ffff:)?127\./.test(address);
-}
-
-/** Whether the request comes through the router: equal to any of `secrets`, compared in constant time. */
-export function hasRouterProof(header: string | undefined, secrets: readonly string[]): boolean {
-  if (secrets.length === 0) return true;
-  if (header === undefined) return false;
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  const given = digest(header);
-  return secrets.map((secret) => timingSafeEqual(digest(secret), given)).includes(true);
 }

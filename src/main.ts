@@ -155,6 +155,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     receiver: core.receiver,
     resolveIdentity: createResolveIdentity(config.identity, clock),
     routerSecrets: config.routerSecrets,
+    routerHmacSecrets: config.routerHmacSecrets,
     production: config.production,
     firstQuery,
     subscriptions: config.subscriptions,

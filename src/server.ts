@@ -16,9 +16,10 @@ import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
 import { createGuard, type Guard } from './guard/guard.ts';
 import type { Limits } from './guard/limits.ts';
-import { hasRouterProof, UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
+import { UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { createRouterProof, type RouterProof } from './routerProof.ts';
 import {
   createSubscriptions,
   shouldUpgrade,
@@ -35,6 +36,7 @@ export interface ServerOptions {
   receiver: Receiver;
   resolveIdentity: ResolveIdentity;
   routerSecrets: readonly string[];
+  routerHmacSecrets?: readonly string[];
   production: boolean;
   /** What GraphiQL opens with. */
   firstQuery: string;
@@ -46,6 +48,13 @@ export interface ServerOptions {
   clock: Clock;
   log: Log;
 }
+
+/** What the GraphQL routes work with. */
+type Edge = ServerOptions & {
+  guard: Guard;
+  routerProof: RouterProof;
+  formatError: ReturnType<typeof createFormatError>;
+};
 
 /**
  * The HTTP edge. Every body arrives as the bytes that were sent (signatures are over bytes), at most 1 MiB; a slow
@@ -101,11 +110,12 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     hidesSchema: options.production,
     ...(options.limits && { limits: options.limits }),
   });
-  const edge = { ...options, guard, formatError };
+  const routerProof = createRouterProof(options.routerSecrets, options.routerHmacSecrets);
+  const edge = { ...options, guard, routerProof, formatError };
   const subscriptions = createSubscriptions({ ...edge, settings: options.subscriptions });
   app.addHook('preClose', () => subscriptions.close());
   subscriptions.attach(app.server);
-  streamRoute(app, options, subscriptions);
+  streamRoute(app, edge, subscriptions);
   await graphqlRoutes(app, edge, subscriptions);
   return app;
 }
@@ -165,17 +175,24 @@ function webhookRoutes(app: FastifyInstance, { receiver }: ServerOptions): void 
 async function identify(
   request: FastifyRequest,
   reply: FastifyReply,
-  { resolveIdentity, routerSecrets, log }: ServerOptions,
+  body: Body,
+  { resolveIdentity, routerProof, production, log }: Edge,
 ): Promise<Identity | undefined> {
-  if (!hasRouterProof(header(request, 'x-router-secret'), routerSecrets))
-    return void refuse(reply, 'Only the router may ask here.');
+  const asked = 'json' in body ? body.json : undefined;
+  const isRouter = routerProof.holds({ secret: header(request, 'x-router-secret'), request: asked });
+  if (routerProof.isRequired && !isRouter) return void refuse(reply, 'Only the router may ask here.');
   try {
-    return await resolveIdentity({
+    const identity = await resolveIdentity({
+      isRouter,
+      forwarded: (asked as { extensions?: { jwt?: unknown } | null } | null | undefined)?.extensions?.jwt,
       authorization: header(request, 'authorization'),
       accountHeader: header(request, 'x-account-id'),
       userHeader: header(request, 'x-user-id'),
       remoteAddress: request.ip,
     });
+    // The schema itself is shown to the router, and otherwise, where anybody can ask, to who is known.
+    if (!identity && production && !isRouter) return void refuse(reply, needsIdentity);
+    return identity;
   } catch (error) {
     if (error instanceof UnauthenticatedError) return void refuse(reply, error.message);
     log.error({ err: error }, 'an identity could not be verified');
@@ -184,19 +201,19 @@ async function identify(
   }
 }
 
-function streamRoute(app: FastifyInstance, options: ServerOptions, subscriptions: Subscriptions): void {
+function streamRoute(app: FastifyInstance, options: Edge, subscriptions: Subscriptions): void {
   app.route({
     method: ['GET', 'POST'],
     url: '/graphql/stream',
     async handler(request, reply) {
-      const identity = await identify(request, reply, options);
-      if (reply.sent) return reply;
-      if (!identity) return refuse(reply, 'This needs an identity: send Authorization: Bearer <token>.');
       const mayOnlyRead = request.method === 'GET';
-      const body = mayOnlyRead ? queryOf(request, reply) : jsonBody(request, reply);
+      const body = mayOnlyRead ? queryOf(request) : bodyOf(request);
+      const identity = await identify(request, reply, body, options);
       if (reply.sent) return reply;
+      if (!identity) return refuse(reply, needsIdentity);
+      if ('message' in body) return graphqlError(reply, body.status, 'BAD_REQUEST', body.message);
       const lastEventId = header(request, 'last-event-id');
-      const asked = { request: body, identity, lastEventId, mayOnlyRead };
+      const asked = { request: body.json, identity, lastEventId, mayOnlyRead };
       const refused = subscriptions.stream(reply.raw, asked);
       return refused ? reply.code(refused.status).send({ errors: refused.errors }) : reply.hijack();
     },
@@ -205,7 +222,7 @@ function streamRoute(app: FastifyInstance, options: ServerOptions, subscriptions
 
 async function graphqlRoutes(
   app: FastifyInstance,
-  options: ServerOptions & { guard: Guard; formatError: ReturnType<typeof createFormatError> },
+  options: Edge,
   subscriptions: Subscriptions,
 ): Promise<void> {
   const { core, production, guard, formatError, log } = options;
@@ -242,11 +259,15 @@ async function graphqlRoutes(
         return reply
           .type('text/html; charset=utf-8')
           .send(await (graphiql ??= renderPage(options.firstQuery)));
-      const identity = await identify(request, reply, options);
+      const isPost = request.method === 'POST';
+      const read = isPost ? bodyOf(request) : queryOf(request);
+      const identity = await identify(request, reply, read, options);
       if (reply.sent) return reply;
-      const body = request.method === 'POST' ? jsonBody(request, reply) : undefined;
-      if (reply.sent) return reply;
-      const refused = guard.overLimit(body ?? readable(request));
+      // What is wrong with a GET is Apollo Server's to say.
+      if (isPost && 'message' in read) return graphqlError(reply, read.status, 'BAD_REQUEST', read.message);
+      const asked = 'json' in read ? read.json : undefined;
+      const body = isPost ? asked : undefined;
+      const refused = guard.overLimit(asked);
       if (refused) return graphqlError(reply, 400, String(refused.extensions.code), refused.message);
       const callback = await subscriptions.callback(header(request, 'accept'), body, identity);
       if (callback) {
@@ -301,39 +322,33 @@ async function renderPage(defaultQuery: string): Promise<string> {
   });
 }
 
-/** What a GET carries in its address, `variables` and `extensions` as JSON; undefined when they are none. */
-function readable(request: FastifyRequest): unknown {
+/** What is asked, or why it cannot be read. */
+type Body = { json: unknown } | { status: number; message: string };
+
+/** What a GET carries in its address, `variables` and `extensions` as JSON. */
+function queryOf(request: FastifyRequest): Body {
   const { query, operationName, variables, extensions } = request.query as Record<string, string | undefined>;
   const parsed = (text: string | undefined) =>
     text === undefined ? undefined : (JSON.parse(text) as unknown);
   try {
-    return { query, operationName, variables: parsed(variables), extensions: parsed(extensions) };
+    return { json: { query, operationName, variables: parsed(variables), extensions: parsed(extensions) } };
   } catch {
-    return undefined;
+    return { status: 400, message: '`variables` and `extensions` must be JSON.' };
   }
 }
 
-function queryOf(request: FastifyRequest, reply: FastifyReply): unknown {
-  const query = readable(request);
-  if (query === undefined)
-    graphqlError(reply, 400, 'BAD_REQUEST', '`variables` and `extensions` must be JSON.');
-  return query;
-}
-
-/** The parsed body; undefined when the request was answered because it is not JSON. */
-function jsonBody(request: FastifyRequest, reply: FastifyReply): unknown {
+function bodyOf(request: FastifyRequest): Body {
   const type = request.headers['content-type'] ?? '';
-  if (!/^application\/(json|graphql\+json)\s*(;|$)/i.test(type)) {
-    graphqlError(reply, 415, 'BAD_REQUEST', 'The content type must be application/json.');
-    return undefined;
-  }
+  if (!/^application\/(json|graphql\+json)\s*(;|$)/i.test(type))
+    return { status: 415, message: 'The content type must be application/json.' };
   try {
-    return JSON.parse((request.body as Buffer | undefined)?.toString('utf8') ?? '');
+    return { json: JSON.parse((request.body as Buffer | undefined)?.toString('utf8') ?? '') as unknown };
   } catch {
-    graphqlError(reply, 400, 'BAD_REQUEST', 'The body is not JSON.');
-    return undefined;
+    return { status: 400, message: 'The body is not JSON.' };
   }
 }
+
+const needsIdentity = 'This needs an identity: send Authorization: Bearer <token>.';
 
 function refuse(reply: FastifyReply, message: string): FastifyReply {
   return graphqlError(reply.header('www-authenticate', 'Bearer'), 401, 'UNAUTHENTICATED', message);

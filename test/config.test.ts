@@ -30,6 +30,18 @@ describe('readConfig', () => {
     });
   });
 
+  it('reads how a connect is completed, and what proves the router', () => {
+    expect(readConfig(ids, {})).toMatchObject({
+      ...{ connectCompletion: 'callback', routerSecrets: [], routerHmacSecrets: [] },
+    });
+    const set = { CONNECT_COMPLETION: 'confirm', ROUTER_SECRET: 'a', ROUTER_HMAC_SECRET: 'b, c' };
+    expect(readConfig(ids, set)).toMatchObject({
+      ...{ connectCompletion: 'confirm', routerSecrets: ['a'], routerHmacSecrets: ['b', 'c'] },
+    });
+    expect(() => readConfig(ids, { CONNECT_COMPLETION: 'maybe' })).toThrow(/^CONNECT_COMPLETION must be/);
+    expect(() => readConfig(ids, { ROUTER_HMAC_SECRET: ',' })).toThrow(/^ROUTER_HMAC_SECRET is set/);
+  });
+
   it('reads an integration under its id in upper case', () => {
     const config = readConfig(ids, {
       QUICKBOOKS_CLIENT_ID: 'id',

@@ -1,9 +1,11 @@
-import { createServer, type Server } from 'node:http';
+import { createHmac } from 'node:crypto';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../src/clock.ts';
-import { createResolveIdentity, hasExpired, hasRouterProof, UnauthenticatedError } from '../src/identity.ts';
+import { createResolveIdentity, hasExpired, UnauthenticatedError } from '../src/identity.ts';
+import { createRouterProof } from '../src/routerProof.ts';
 
 const secret = 'a secret of at least thirty-two bytes, for HS256';
 const base = { accountClaim: 'account_id', issuer: 'https://id.example.com', audience: 'integrations' };
@@ -168,15 +170,235 @@ describe('an identity in development', () => {
   });
 });
 
+describe('the keys of the identity provider', () => {
+  let server: Server;
+  let fetches = 0;
+  let answer: (response: ServerResponse) => void;
+  let shiftedMs = 0;
+  const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + shiftedMs };
+  const made = async (kid: string) => {
+    const { privateKey, publicKey } = await generateKeyPair('ES256');
+    return { kid, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' } };
+  };
+  const publish = (...keys: { jwk: object }[]) => {
+    answer = (response) => response.end(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }));
+  };
+  const tokenOf = async ({ kid, privateKey }: { kid: string; privateKey: CryptoKey }) =>
+    `Bearer ${await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'ES256', kid })
+      .setIssuer(base.issuer)
+      .setAudience(base.audience)
+      .setExpirationTime(Math.floor(Date.now() / 1000) + 86_400)
+      .sign(privateKey)}`;
+  const opened = () => {
+    const { port } = server.address() as AddressInfo;
+    const resolve = createResolveIdentity(
+      { ...base, kind: 'jwks', url: `http://127.0.0.1:${port}/jwks` },
+      clock,
+    );
+    return (authorization: string) => resolve({ ...nothing, authorization });
+  };
+  /** For jose, which reads the system's clock, as well. */
+  const later = (ms: number) => {
+    shiftedMs += ms;
+    vi.setSystemTime(Date.now() + ms);
+  };
+
+  beforeAll(async () => {
+    server = createServer((_, response) => {
+      fetches++;
+      answer(response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  });
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    fetches = 0;
+  });
+  afterEach(() => vi.useRealTimers());
+  afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+  it('are fetched again for a key that is not known yet, and the old one is refused then', async () => {
+    const [before, after] = [await made('before'), await made('after')];
+    publish(before);
+    const resolve = opened();
+    expect(await resolve(await tokenOf(before))).toMatchObject({ accountId: 'acme' });
+    publish(after);
+    later(5_001);
+    expect(await resolve(await tokenOf(after))).toMatchObject({ accountId: 'acme' });
+    await expect(resolve(await tokenOf(before))).rejects.toThrow(UnauthenticatedError);
+    expect(fetches).toBe(2);
+  });
+
+  it('are fetched once in five seconds, however many unknown keys tokens name', async () => {
+    const known = await made('known');
+    publish(known);
+    const resolve = opened();
+    await resolve(await tokenOf(known));
+    const token = async (i: number) => resolve(await tokenOf({ ...known, kid: `unknown-${i}` }));
+    for (const part of [0, 1]) {
+      if (part === 1) later(5_001);
+      const ends = await Promise.allSettled(Array.from({ length: 500 }, (_, i) => token(part * 500 + i)));
+      for (const end of ends)
+        expect((end as PromiseRejectedResult).reason).toBeInstanceOf(UnauthenticatedError);
+    }
+    expect(fetches).toBe(2);
+  });
+
+  it('serve on for an hour while the provider does not answer, at one try in five seconds', async () => {
+    const known = await made('known');
+    publish(known);
+    const resolve = opened();
+    await resolve(await tokenOf(known));
+    answer = (response) => response.writeHead(503).end('{}');
+    later(20 * 60_000);
+    for (let i = 0; i < 100; i++) await resolve(await tokenOf(known));
+    const unknown = await tokenOf({ ...known, kid: 'unknown' });
+    for (let i = 0; i < 100; i++) await expect(resolve(unknown)).rejects.toThrow(UnauthenticatedError);
+    expect(fetches).toBe(2);
+    later(61 * 60_000);
+    for (let i = 0; i < 50; i++) {
+      const error = await resolve(i % 2 === 0 ? unknown : await tokenOf(known)).catch((e: unknown) => e);
+      // Not the token's fault.
+      expect(error).toBeInstanceOf(Error);
+      expect(error).not.toBeInstanceOf(UnauthenticatedError);
+    }
+    expect(fetches).toBe(3);
+    publish(known);
+    later(5_001);
+    expect(await resolve(await tokenOf(known))).toMatchObject({ accountId: 'acme' });
+  });
+});
+
+describe('an identity that a gateway forwards', () => {
+  const resolve = createResolveIdentity({ ...base, kind: 'secret', secret }, systemClock);
+  const payload = (more: object = {}) => ({
+    ...{ ...claims, sub: 'user-1', iss: base.issuer, aud: base.audience },
+    exp: Math.floor(Date.now() / 1000) + 300,
+    ...more,
+  });
+  const ask = (forwarded: unknown, more: object = {}) => resolve({ ...nothing, forwarded, ...more });
+  const acme = { accountId: 'acme', userId: 'user-1' };
+
+  it('is believed of the router, within its time, issuer and audience', async () => {
+    const router = { isRouter: true };
+    expect(await ask({ payload: payload() }, router)).toMatchObject(acme);
+    for (const wrong of [
+      { exp: Math.floor(Date.now() / 1000) - 120 },
+      { iss: 'https://evil.test' },
+      { aud: 'billing' },
+      { account_id: undefined },
+      { nbf: Math.floor(Date.now() / 1000) + 120 },
+    ])
+      await expect(ask({ payload: payload(wrong) }, router)).rejects.toThrow(UnauthenticatedError);
+  });
+
+  it('is believed of nobody else', async () => {
+    await expect(ask({ payload: payload() })).rejects.toThrow(UnauthenticatedError);
+    const authorization = `Bearer ${await token()}`;
+    await expect(ask({ payload: payload() }, { authorization })).rejects.toThrow(UnauthenticatedError);
+  });
+
+  it.each([true, false])('is verified where it is a token, router or not (%s)', async (isRouter) => {
+    const jwt = await token();
+    for (const forwarded of [
+      { token: jwt },
+      { token: { value: jwt, prefix: 'Bearer' } },
+      { token: jwt, payload: payload() },
+    ])
+      expect(await ask(forwarded, { isRouter })).toMatchObject(acme);
+    const other = await token(claims, 300, 'another secret that is long enough for HS256');
+    await expect(ask({ token: other, payload: payload() }, { isRouter })).rejects.toThrow(
+      UnauthenticatedError,
+    );
+  });
+
+  it('is refused where two places name different people', async () => {
+    const rival = await token({ ...claims, account_id: 'rival' });
+    const authorization = `Bearer ${await token()}`;
+    for (const isRouter of [true, false]) {
+      for (const forwarded of [
+        { token: rival },
+        { token: await token(), payload: payload({ account_id: 'rival' }) },
+        { token: await token(), payload: payload({ sub: 'user-2' }) },
+      ])
+        await expect(ask(forwarded, { authorization, isRouter })).rejects.toThrow(UnauthenticatedError);
+      expect(await ask({ token: await token() }, { authorization, isRouter })).toMatchObject(acme);
+    }
+    const forwarded = { payload: payload({ account_id: 'rival' }) };
+    await expect(ask(forwarded, { authorization, isRouter: true })).rejects.toThrow(UnauthenticatedError);
+  });
+
+  it.each([{}, 'x', 1, [], { payload: 'x' }, { payload: [] }, { token: 1 }, { token: {} }])(
+    'is refused for %j',
+    async (forwarded) => {
+      await expect(ask(forwarded, { isRouter: true })).rejects.toThrow(UnauthenticatedError);
+    },
+  );
+});
+
 describe('the router proof', () => {
+  const holds = (secret: string | undefined, secrets: string[]) =>
+    createRouterProof(secrets).holds({ secret, request: undefined });
+
   it.each([
-    [undefined, [], true],
+    // Nobody is believed to be the router where nothing is set.
+    [undefined, [], false],
+    ['a', [], false],
     [undefined, ['a'], false],
     ['', ['a'], false],
     ['a', ['a'], true],
     ['b', ['a', 'b'], true],
     ['ab', ['a', 'b'], false],
   ])('of %j against %j is %s', (header, secrets, expected) => {
-    expect(hasRouterProof(header, secrets)).toBe(expected);
+    expect(holds(header, secrets)).toBe(expected);
+  });
+
+  it('is required once any way is set', () => {
+    expect(createRouterProof([]).isRequired).toBe(false);
+    expect(createRouterProof(['a']).isRequired).toBe(true);
+    expect(createRouterProof([], ['a']).isRequired).toBe(true);
+  });
+
+  const query = 'query ($r: [_Any!]!) { _entities(representations: $r) { __typename } }';
+  const variables = { r: [{ id: 'x', __typename: 'Account', b: { z: 1, a: 'ü' } }], a: null };
+  const signed = (text: string, key = 'hive') => createHmac('sha256', key).update(text).digest('base64');
+  const good = signed(
+    `{"query":${JSON.stringify(query)},"variables":{"a":null,"r":[{"__typename":"Account","b":{"a":"ü","z":1},"id":"x"}]}}`,
+  );
+  const proof = createRouterProof([], ['old', 'hive']);
+  const of = (request: unknown) => proof.holds({ secret: 'hive', request });
+  const withSignature = (signature: unknown, more: object = {}) => ({
+    ...{ query, variables, extensions: { 'hmac-signature': signature } },
+    ...more,
+  });
+
+  it('by signature holds for the query and the variables that were signed, in whatever order', () => {
+    expect(of(withSignature(good))).toBe(true);
+    const { r, a } = variables;
+    expect(of(withSignature(good, { variables: { a, r } }))).toBe(true);
+    const alone = { query: '{ a }', extensions: { 'hmac-signature': signed('{"query":"{ a }"}') } };
+    expect(of(alone)).toBe(true);
+    expect(of({ ...alone, variables: {} })).toBe(true);
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['no signature', { query, variables }],
+    ['another query', withSignature(good, { query: `${query} ` })],
+    ['other variables', withSignature(good, { variables: { ...variables, a: 1 } })],
+    ['no variables', withSignature(good, { variables: undefined })],
+    ['a signature by another key', withSignature(signed(query, 'other'))],
+    ['half of it', withSignature(good.slice(0, 20))],
+    ['a signature that is none', withSignature({})],
+    ['an empty one', withSignature('')],
+    [
+      'variables without an end',
+      withSignature(good, {
+        variables: JSON.parse(`{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}`) as unknown,
+      }),
+    ],
+  ])('by signature does not hold for %s', (_, request) => {
+    expect(of(request)).toBe(false);
   });
 });

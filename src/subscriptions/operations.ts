@@ -126,7 +126,10 @@ export function createOperations(deps: {
       const refused = guard.refusal(document, operation, variables);
       if (refused) return [refused];
       const starts = startVariables(document, operation);
-      const others = Object.entries(variables).filter(([name]) => !starts.has(name));
+      // Of those that it declares: what else was sent means nothing, and may be of any size and depth.
+      const others = (operation.variableDefinitions ?? []).flatMap(({ variable: { name } }) =>
+        starts.has(name.value) ? [] : [[name.value, variables[name.value]]],
+      );
       // The document's own text: each request brings a copy, which would be kept for as long as it is followed.
       const text = document.loc?.source.body ?? query;
       return { document, operation, operationName, variables, sharedAs: [text, operationName, others] };

@@ -5,6 +5,7 @@ import type { createFormatError } from '../../resolvers/formatError.ts';
 import type { Guard } from '../guard/guard.ts';
 import type { Identity, ResolveIdentity } from '../identity.ts';
 import type { Log } from '../log.ts';
+import type { RouterProof } from '../routerProof.ts';
 import { createCallbacks, type Callbacks } from './callback.ts';
 import { createEventStreams } from './eventStream.ts';
 import { createOperations, refusal, type Answer } from './operations.ts';
@@ -56,18 +57,18 @@ export function createSubscriptions(deps: {
   core: Core;
   guard: Guard;
   resolveIdentity: ResolveIdentity;
-  routerSecrets: readonly string[];
+  routerProof: RouterProof;
   production: boolean;
   formatError: ReturnType<typeof createFormatError>;
   settings: SubscriptionSettings;
   log: Log;
 }): Subscriptions {
-  const { settings, core, log, production, resolveIdentity, routerSecrets } = deps;
+  const { settings, core, log, production, resolveIdentity, routerProof } = deps;
   const { clock } = core;
   const operations = createOperations(deps);
   const seats = createSeats(settings);
   const sockets = createWebSockets({
-    ...{ operations, resolveIdentity, routerSecrets, seats, clock, log },
+    ...{ operations, resolveIdentity, routerProof, seats, clock, log },
     pingEveryMs: beatEveryMs,
   });
   const streams = createEventStreams({ operations, beatEveryMs, clock });

@@ -4,14 +4,9 @@ import { GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql'
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { Cancel, Clock } from '../clock.ts';
-import {
-  hasRouterProof,
-  UnauthenticatedError,
-  whenExpired,
-  type Identity,
-  type ResolveIdentity,
-} from '../identity.ts';
+import { UnauthenticatedError, whenExpired, type Identity, type ResolveIdentity } from '../identity.ts';
 import type { Log } from '../log.ts';
+import type { RouterProof } from '../routerProof.ts';
 import { isForeignPage, presentedCredentials, presentedHeaders } from './credentials.ts';
 import { refusal, type Answers, type Operations, type Prepared } from './operations.ts';
 import type { Seat, Seats } from './seats.ts';
@@ -41,7 +36,7 @@ type Close = readonly [code: number, reason: string];
 export interface WebSocketsOptions {
   operations: Operations;
   resolveIdentity: ResolveIdentity;
-  routerSecrets: readonly string[];
+  routerProof: RouterProof;
   seats: Seats;
   pingEveryMs: number;
   clock: Clock;
@@ -60,6 +55,8 @@ interface Line {
   /** Set until it is known who it is. */
   stranger: { headers: Record<string, unknown>; remoteAddress: string | undefined } | undefined;
   identity: Identity | undefined;
+  /** Proved when it was opened; otherwise each operation has to, where a proof is required. */
+  isRouter: boolean;
   seat: Seat;
   subscriptions: Record<string, unknown>;
   hasPonged: boolean;
@@ -74,7 +71,7 @@ interface Args extends ExecutionArgs {
 }
 
 export function createWebSockets(options: WebSocketsOptions): WebSockets {
-  const { operations, seats, clock, log } = options;
+  const { operations, routerProof, seats, clock, log } = options;
   const lines = new Set<Line>();
   let closing = false;
 
@@ -93,8 +90,9 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   const identify = async (line: Line, params: unknown): Promise<Identity | Close> => {
     const { headers, remoteAddress } = line.stranger!;
     const presented = presentedCredentials(headers, params, remoteAddress);
-    if (!presented || !hasRouterProof(presented.routerSecret, options.routerSecrets))
-      return closeCodes.forbidden;
+    if (!presented) return closeCodes.forbidden;
+    line.isRouter = routerProof.holds({ secret: presented.routerSecret, request: undefined });
+    if (routerProof.isRequired && !line.isRouter && !routerProof.isInRequests) return closeCodes.forbidden;
     if (presented.authorization === undefined && isForeignPage(headers.origin)) return closeCodes.forbidden;
     try {
       return (await options.resolveIdentity(presented)) ?? closeCodes.unauthorized;
@@ -102,6 +100,29 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       if (error instanceof UnauthenticatedError) return closeCodes.forbidden;
       log.error({ err: error }, 'an identity could not be verified');
       return closeCodes.internal;
+    }
+  };
+
+  /** An operation whose own proof is missing, or whose `extensions.jwt` is not the identity that the socket has. */
+  const contradiction = async (
+    line: Line,
+    request: { extensions?: Record<string, unknown> | null | undefined },
+  ): Promise<GraphQLError | undefined> => {
+    const isRouter = line.isRouter || routerProof.holds({ secret: undefined, request });
+    if (routerProof.isRequired && !isRouter) return notTheRouter();
+    const forwarded = request.extensions?.jwt;
+    if (forwarded === undefined) return undefined;
+    const { accountId, userId } = line.identity!;
+    const nothing = { authorization: undefined, accountHeader: undefined, userHeader: undefined };
+    try {
+      const own = await options.resolveIdentity({
+        ...{ ...nothing, remoteAddress: undefined, forwarded, isRouter },
+      });
+      if (!own || (own.accountId === accountId && own.userId === userId)) return undefined;
+      return refusal('UNAUTHENTICATED', 'extensions.jwt names another identity than the connection.');
+    } catch (error) {
+      if (error instanceof UnauthenticatedError) return refusal('UNAUTHENTICATED', error.message);
+      throw error;
     }
   };
 
@@ -119,9 +140,11 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       line.cancelExpiry = whenExpired(identity, clock, () => line.end(closeCodes.expired));
       return true;
     },
-    onSubscribe({ extra: { line }, subscriptions }, _id, request) {
+    async onSubscribe({ extra: { line }, subscriptions }, _id, request) {
       if (Object.keys(subscriptions).length > mostOperations)
         return [refusal('TOO_MANY_OPERATIONS', `One socket carries ${mostOperations} operations at a time.`)];
+      const wrong = await contradiction(line, request);
+      if (wrong) return [wrong];
       const prepared = operations.prepare(request);
       if (!('document' in prepared)) return prepared;
       const { document, operationName } = prepared;
@@ -156,7 +179,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
 
   const open = (socket: WebSocket, stranger: Line['stranger'], seat: Seat) => {
     const line: Line = {
-      ...{ socket, stranger, seat, identity: undefined, subscriptions: {}, hasPonged: true },
+      ...{ socket, stranger, seat, identity: undefined, isRouter: false, subscriptions: {}, hasPonged: true },
       cancelExpiry: undefined,
       end([code, reason]) {
         if (socket.readyState !== socket.OPEN) return;
@@ -247,6 +270,8 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     },
   };
 }
+
+const notTheRouter = () => refusal('UNAUTHENTICATED', 'Only the router may ask here.');
 
 /** When the process goes away, a client that does not answer the goodbye holds the drain up no longer than this. */
 const goneWithinMs = 2_000;

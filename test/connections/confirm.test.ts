@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { returnAddress } from '../../src/callbackPage.ts';
-import { consent } from '../support/browser.ts';
+import { consent, visit } from '../support/browser.ts';
 import { openCore, returnTo, type TestCore } from '../support/core.ts';
 import { databaseKinds } from '../support/databases.ts';
-import { mainRealmId } from '../support/sandbox.ts';
+import { startProduct } from '../support/product.ts';
+import { mainRealmId, otherRealmId } from '../support/sandbox.ts';
 
 const minute = 60_000;
 const attacker = { accountId: 'rival', userId: 'mallory' };
@@ -163,6 +164,22 @@ describe.each(databaseKinds)('a connect that is to be confirmed, %s', (_kind, op
     product.clock.shift(-10 * minute - 1);
   });
 
+  it('authorizes a dead connection anew only once it is confirmed, and with nobody else’s company', async () => {
+    const { code, id } = await agreed('k');
+    await complete('k', code);
+    await product.admin('POST', 'grants/revoke', { realmId: mainRealmId });
+    await product.connections.refresh(by('k'), id);
+    const dead = await only(product, 'k');
+    expect(dead).toMatchObject({ id, status: 'NEEDS_REAUTHORIZATION' });
+    const link = await product.authorizationUrl('k', { returnTo });
+    const other = await product.callback(await consent(link, { realmId: otherRealmId }));
+    expect(other).toMatchObject({ problem: { code: 'ACCOUNT_MISMATCH' } });
+    const again = await agreed('k');
+    expect((await only(product, 'k')).status).toBe('NEEDS_REAUTHORIZATION');
+    expect(await codeOf('k', again.code)).toBeUndefined();
+    expect(await only(product, 'k')).toMatchObject({ id, status: 'ACTIVE', problem: null });
+  });
+
   it('ends with a disconnect, and with a newer link', async () => {
     const ended = await agreed('g');
     await product.connections.disconnect(by('g'), ended.id);
@@ -194,5 +211,35 @@ describe('the address that a callback returns to', () => {
     const answer = { returnTo, connectionId: 'c1', problem: null, completionCode: 'the-code' };
     expect(returnAddress(answer)).toBe(`${returnTo}?connectionId=c1&status=confirm&completionCode=the-code`);
     expect(returnAddress({ ...answer, returnTo: null })).toBeUndefined();
+  });
+});
+
+describe('a product that is set to confirm', () => {
+  it('hands the code to the page, whose session completes the connect', async () => {
+    const origin = 'https://app.example.com';
+    const product = await startProduct({ CONNECT_COMPLETION: 'confirm', RETURN_TO_ORIGINS: origin });
+    try {
+      const as = (user: string) => ({ 'x-account-id': 'acme', 'x-user-id': user });
+      const connect = `mutation { connect(input: { integrationId: "quickbooks", returnTo: "${origin}/done" }) { authorizationUrl } }`;
+      const { data } = await product.graphql(connect, {}, as('alice'));
+      const { pathname, search } = new URL(await consent(data.connect.authorizationUrl as string));
+      const { status, location } = await visit(product.url + pathname + search);
+      expect(status).toBe(303);
+      const { origin: to, searchParams } = new URL(location!);
+      const code = searchParams.get('completionCode');
+      expect([to, searchParams.get('status')]).toEqual([origin, 'confirm']);
+      const complete = `mutation ($code: String!) { completeConnect(input: { completionCode: $code }) {
+        connection { id status } problem { code } } }`;
+      const answers = [];
+      for (const user of ['bob', 'alice', 'alice'])
+        answers.push((await product.graphql(complete, { code }, as(user))).data.completeConnect);
+      const active = { id: searchParams.get('connectionId'), status: 'ACTIVE' };
+      const refused = { connection: null, problem: { code: 'NOT_FOUND' } };
+      expect(answers).toEqual([refused, { connection: active, problem: null }, refused]);
+      expect(product.output()).not.toContain(code);
+    } finally {
+      await product.stop();
+      await product.remove();
+    }
   });
 });

@@ -1,15 +1,8 @@
-import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
 import { embeddedDatabase } from '../support/databases.ts';
 import { openEdge, type Edge, type Result, type TestAccount } from '../subscriptions/support.ts';
 import { hostile, megabyte } from './hostile.ts';
-
-interface Refused {
-  /** The HTTP status, or `error` for an error frame, or the code that closed the socket. */
-  how: number | 'error';
-  errors: NonNullable<Result['errors']>;
-}
+import { transports, type Answered } from './transports.ts';
 
 let edge: Edge;
 let acme: TestAccount;
@@ -19,40 +12,10 @@ beforeAll(async () => {
 });
 afterAll(() => edge?.close());
 
-const posted = async (body: object, path: string, headers: Record<string, string> = {}): Promise<Refused> => {
-  const answer = await edge.post(body, { authorization: acme.authorization, ...headers }, path);
-  const { errors, data } = (await answer.json()) as Result;
-  expect(data).toBeUndefined();
-  return { how: answer.status, errors: errors ?? [] };
-};
-
-const overSocket = async (body: object): Promise<Refused> => {
-  const socket = new WebSocket(edge.wsUrl, ['graphql-transport-ws']);
-  await once(socket, 'open');
-  socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization: acme.authorization } }));
-  await once(socket, 'message');
-  socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: body }));
-  const refused = await Promise.race([
-    once(socket, 'message').then(([message]): Refused => {
-      const { type, payload } = JSON.parse(String(message)) as { type: 'error'; payload: Refused['errors'] };
-      return { how: type, errors: payload };
-    }),
-    once(socket, 'close').then(([code]): Refused => ({ how: code as number, errors: [] })),
-  ]);
-  socket.terminate();
-  return refused;
-};
-
-const transports: Record<string, (body: object) => Promise<Refused>> = {
-  HTTP: (body) => posted(body, '/graphql'),
-  'server-sent events': (body) => posted(body, '/graphql/stream'),
-  callbacks: (body) => posted(body, '/graphql', { accept: 'application/json;callbackSpec=1.0' }),
-  WebSocket: overSocket,
-};
 const longestMessage = 128 * 1024;
 
 describe.each(Object.entries(transports))('over %s', (transport, send) => {
-  const refusedWith = (code: string, message: unknown): Refused => ({
+  const refusedWith = (code: string, message: unknown): Answered => ({
     how: transport === 'WebSocket' ? 'error' : 400,
     errors: [{ message: message as string, extensions: { code } }],
   });
@@ -61,7 +24,7 @@ describe.each(Object.entries(transports))('over %s', (transport, send) => {
     const isTooLong = transport === 'WebSocket' && JSON.stringify(body).length > longestMessage;
     const message: unknown = expect.stringMatching(names);
     edge.product.statements.length = 0;
-    expect(await send(body)).toEqual(
+    expect(await send(edge, body, { authorization: acme.authorization })).toEqual(
       isTooLong ? { how: 1009, errors: [] } : refusedWith('OPERATION_TOO_COMPLEX', message),
     );
     expect(edge.product.statements.filter((sql) => sql.includes('connections'))).toEqual([]);
@@ -70,9 +33,9 @@ describe.each(Object.entries(transports))('over %s', (transport, send) => {
   it('an array of requests is refused', async () => {
     const message: unknown = expect.any(String);
     // graphql-transport-ws closes for a message that is none.
-    expect(await send([{ query: '{ connections { id } }' }])).toEqual(
-      transport === 'WebSocket' ? { how: 4400, errors: [] } : refusedWith('BAD_REQUEST', message),
-    );
+    expect(
+      await send(edge, [{ query: '{ connections { id } }' }], { authorization: acme.authorization }),
+    ).toEqual(transport === 'WebSocket' ? { how: 4400, errors: [] } : refusedWith('BAD_REQUEST', message));
   });
 });
 

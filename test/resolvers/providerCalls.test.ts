@@ -211,6 +211,38 @@ describe('provider calls', () => {
   });
 });
 
+describe('the plan of an operation', () => {
+  it('takes little time, however many references and fields it has', async () => {
+    const edge = await openEdge(embeddedDatabase);
+    const { connection } = await edge.account('acme');
+    const types = ['Connection', 'Integration', 'SyncStatus', 'ExternalRecord'];
+    const fields = many(
+      25,
+      (i) => `f${i}: status g${i}: record(resource: "Invoice", externalId: "${5_000 + i}") { payload }`,
+    );
+    const document = parse(
+      `query ($r: [_Any!]!) { _entities(representations: $r) { ... on Connection { ${fields} } ... on ExternalRecord { payload connection { ${fields} } } ... on Integration { connection { ${fields} } } } }`,
+    );
+    const variables = {
+      r: Array.from({ length: 1_000 }, (_, i) => ({
+        __typename: types[i % 4],
+        id: i % 2 === 0 ? connection.id : `${connection.id}/Invoice/${i}`,
+      })),
+    };
+    const context = createContext(edge.product, identityOf('acme'));
+    const plan = () => plannedCalls(schema, document, getOperationAST(document)!, variables, context);
+    const counts = [...(await plan()).values()];
+    const before = process.cpuUsage();
+    await plan();
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(50);
+    // The records that are referred to, and those that each connection is asked for.
+    const { batchSize } = quickbooks.records;
+    expect(counts).toEqual([Math.ceil((250 + 25) / batchSize)]);
+    await edge.close();
+  });
+});
+
 describe('a budget', () => {
   const view = {
     queued: 0,

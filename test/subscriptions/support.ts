@@ -83,7 +83,13 @@ export async function openEdge(
   settings: Partial<
     Pick<
       ServerOptions,
-      'schema' | 'routerSecrets' | 'production' | 'subscriptions' | 'resolveIdentity' | 'limits'
+      | 'schema'
+      | 'routerSecrets'
+      | 'routerHmacSecrets'
+      | 'production'
+      | 'subscriptions'
+      | 'resolveIdentity'
+      | 'limits'
     >
   > = {},
   core: Parameters<typeof openCore>[1] = {},

@@ -1,4 +1,4 @@
-import { ApolloServer, HeaderMap, type ApolloServerPlugin, type HTTPGraphQLRequest } from '@apollo/server';
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -14,6 +14,7 @@ import { createFormatError } from '../resolvers/formatError.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
 import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
+import { bodyOf, header, queryOf, toApollo, type Body } from './graphqlRequest.ts';
 import { createGuard, type Guard } from './guard/guard.ts';
 import type { Limits } from './guard/limits.ts';
 import { UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
@@ -322,32 +323,6 @@ async function renderPage(defaultQuery: string): Promise<string> {
   });
 }
 
-/** What is asked, or why it cannot be read. */
-type Body = { json: unknown } | { status: number; message: string };
-
-/** What a GET carries in its address, `variables` and `extensions` as JSON. */
-function queryOf(request: FastifyRequest): Body {
-  const { query, operationName, variables, extensions } = request.query as Record<string, string | undefined>;
-  const parsed = (text: string | undefined) =>
-    text === undefined ? undefined : (JSON.parse(text) as unknown);
-  try {
-    return { json: { query, operationName, variables: parsed(variables), extensions: parsed(extensions) } };
-  } catch {
-    return { status: 400, message: '`variables` and `extensions` must be JSON.' };
-  }
-}
-
-function bodyOf(request: FastifyRequest): Body {
-  const type = request.headers['content-type'] ?? '';
-  if (!/^application\/(json|graphql\+json)\s*(;|$)/i.test(type))
-    return { status: 415, message: 'The content type must be application/json.' };
-  try {
-    return { json: JSON.parse((request.body as Buffer | undefined)?.toString('utf8') ?? '') as unknown };
-  } catch {
-    return { status: 400, message: 'The body is not JSON.' };
-  }
-}
-
 const needsIdentity = 'This needs an identity: send Authorization: Bearer <token>.';
 
 function refuse(reply: FastifyReply, message: string): FastifyReply {
@@ -356,19 +331,6 @@ function refuse(reply: FastifyReply, message: string): FastifyReply {
 
 function graphqlError(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
   return reply.code(status).send({ errors: [{ message, extensions: { code } }] });
-}
-
-function toApollo(request: FastifyRequest, body: unknown): HTTPGraphQLRequest {
-  const headers = new HeaderMap();
-  for (const [name, value] of Object.entries(request.headers))
-    if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
-  const start = request.url.indexOf('?');
-  return { method: request.method, headers, search: start === -1 ? '' : request.url.slice(start), body };
-}
-
-function header(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 function apolloLog(log: Log) {

@@ -12,26 +12,11 @@ import type { Tokens, TokenSet, UserCredentials } from '../oauth/tokens.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import type { ConnectionApi } from './api.ts';
 import { findConnections, listConnections, type Connection } from './connection.ts';
-import { allowedReturnTo } from './returnTo.ts';
+import { checkedRequest, type ConnectRequest } from './connectRequest.ts';
 import { change, followResources, lockConnection } from './states.ts';
-import { isSecret, secretForm, type WebhookSecrets } from './webhookSecrets.ts';
+import type { WebhookSecrets } from './webhookSecrets.ts';
 
-export interface ConnectRequest {
-  accountId: string;
-  userId: string | null;
-  integrationId: string;
-  returnTo?: string | null | undefined;
-  scopes?: readonly string[] | null | undefined;
-  /** For integrations that are connected without a browser. Kept sealed; never shown again. */
-  credentials?:
-    | {
-        username?: string | null | undefined;
-        password?: string | null | undefined;
-        webhookSecret?: string | null | undefined;
-      }
-    | null
-    | undefined;
-}
+export type { ConnectRequest };
 
 export interface ConnectAnswer {
   connection: Connection | null;
@@ -96,55 +81,6 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
   const { pendingGrants, api, addresses, clock, probeIntervalMs } = deps;
   const confirms = deps.completion === 'confirm';
   const now = () => new Date(clock.now());
-
-  /** Checks a connect before anything is written; returns the scopes to ask for. */
-  const checked = (request: ConnectRequest) => {
-    const configured = catalog.find(request.integrationId);
-    if (!configured) {
-      const known = catalog.list().map(({ provider }) => provider.id);
-      return fail('NOT_FOUND', `There is no such integration; there are: ${known.join(', ')}.`, now());
-    }
-    const { provider, credentials } = configured;
-    const user = request.credentials ?? undefined;
-    if (provider.auth === 'OAUTH2' && user)
-      fail('INVALID_INPUT', `${provider.name} is authorized in the browser: leave credentials out.`, now());
-    if (provider.auth === 'CREDENTIALS') {
-      const { username, password } = user ?? {};
-      if (user?.webhookSecret != null && !isSecret(user.webhookSecret))
-        fail('INVALID_INPUT', `webhookSecret: ${secretForm}`, now());
-      const isGiven = (text: string | null | undefined) =>
-        text != null && text !== '' && text.length <= 1_000;
-      if (!isGiven(username) || !isGiven(password))
-        fail(
-          'INVALID_INPUT',
-          `${provider.name} is connected with credentials: a username and a password.`,
-          now(),
-        );
-    }
-    if (!credentials && provider.oauth.clientAuthentication !== 'none')
-      fail(
-        'NOT_CONFIGURED',
-        `${provider.name} is not set up here: its client id and secret are missing.`,
-        now(),
-      );
-    const scopes = [...new Set([...provider.oauth.scopes, ...(request.scopes ?? [])])];
-    if (scopes.length > 100) fail('INVALID_INPUT', 'scopes: at most 100 can be asked for.', now());
-    const malformed = scopes.find((scope) => !/^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/.test(scope));
-    if (malformed !== undefined)
-      fail('INVALID_INPUT', `scopes: ${JSON.stringify(malformed)} is not a scope.`, now());
-    const { publicUrl, returnToOrigins } = addresses;
-    const returnTo =
-      request.returnTo == null ? null : allowedReturnTo(request.returnTo, publicUrl, returnToOrigins);
-    if (returnTo === undefined)
-      return fail('INVALID_INPUT', 'returnTo: its origin is not on the list (RETURN_TO_ORIGINS).', now());
-    if (confirms && provider.auth === 'OAUTH2' && returnTo === null)
-      return fail(
-        'INVALID_INPUT',
-        'returnTo: is missing. It is handed the code that the person confirms the connection with.',
-        now(),
-      );
-    return { scopes, returnTo, provider };
-  };
 
   /** The account's live connection to the integration, made when there is none; locked. */
   const liveConnection = async (
@@ -314,7 +250,7 @@ export function createConnecting(deps: ConnectingDeps): Connecting {
     async connect(request) {
       const { accountId, userId, integrationId } = request;
       try {
-        const wanted = checked(request);
+        const wanted = checkedRequest(request, { catalog, addresses, needsReturnTo: confirms }, now());
         if (wanted.provider.auth === 'CREDENTIALS') return await connectWithCredentials(request);
         const begun = await forAccount(accountId)
           .transaction()

@@ -2,25 +2,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Gateway, GatewaySettings } from './gateways.ts';
 
 const startWithinMs = 20_000;
 
-/** The program; undefined where there is no package of it for this platform. */
-export const grafbase = (() => {
-  try {
-    const found = createRequire(import.meta.url).resolve(
-      '@grafbase/cli-x86_64-unknown-linux-musl/package.json',
-    );
-    return join(dirname(found), 'grafbase');
-  } catch {
-    return undefined;
-  }
-})();
+/** The program, where somebody says where it is: as a dependency it would be 100 MB for one platform. */
+export const grafbase = process.env.GRAFBASE_PROGRAM;
 
 export async function openGrafbase({ subgraphs, routerSecret }: GatewaySettings): Promise<Gateway> {
   const home = await mkdtemp(join(tmpdir(), 'grafbase-'));

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../src/clock.ts';
 import { startSandbox, type Sandbox } from '../src/sandbox/sandbox.ts';
 import { consent, visit } from './support/browser.ts';
-import { migratedPostgresUrl } from './support/databases.ts';
+import { emptyPostgresUrl } from './support/databases.ts';
 import { startProduct, type Product } from './support/product.ts';
 
 const connect =
@@ -49,7 +49,7 @@ describe('processes that share a database', () => {
   beforeEach(async () => {
     running = [];
     sandbox = await startSandbox({ port: 0, clock: systemClock });
-    database = await migratedPostgresUrl();
+    database = await emptyPostgresUrl();
     const { quickbooks } = sandbox;
     settings = {
       DATABASE_URL: database.url,

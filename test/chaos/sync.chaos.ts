@@ -12,7 +12,7 @@ describe('two processes that follow three providers through faults', () => {
       followed: [followedSlack(), followedQuickBooks(), followedMyCarrierPackets()],
       ...{ seed: 20_261_123, durationMs: minutes * 60_000, everyMs: 1_000 },
       // MyCarrierPackets wants to be asked every eight minutes.
-      ...{ rateLimits: true, pollIntervalSeconds: 10, settleMs: 30 * 60_000 },
+      ...{ rateLimits: true, pollIntervalSeconds: 10, kills: true, settleMs: 30 * 60_000 },
       log: (line) => process.stdout.write(`${JSON.stringify(line)}\n`),
     });
     process.stdout.write(`${JSON.stringify({ minutes, ...report })}\n`);
@@ -21,4 +21,25 @@ describe('two processes that follow three providers through faults', () => {
       missedByWebhook: report.lost,
     });
   });
+
+  it(
+    'keep their memory, handles and answers while nobody kills them',
+    {
+      timeout: (minutes + 10) * 60_000,
+    },
+    async () => {
+      const report = await soak({
+        followed: [followedSlack(), followedQuickBooks()],
+        ...{ seed: 11, durationMs: (minutes / 3) * 60_000, everyMs: 300, settleMs: 5 * 60_000 },
+        ...{ rateLimits: false, pollIntervalSeconds: 5, kills: false },
+        log: (line) => process.stdout.write(`${JSON.stringify(line)}\n`),
+      });
+      process.stdout.write(`${JSON.stringify({ minutes: minutes / 3, ...report })}\n`);
+      expect(report).toMatchObject({ wrong: [], gaps: 0, deadDeliveries: 0, bugs: [] });
+      for (const { begin, end } of report.resources) {
+        expect(end.residentMiB).toBeLessThan(1.25 * begin.residentMiB);
+        expect(end.handles).toBeLessThan(1.1 * begin.handles + 5);
+      }
+    },
+  );
 });

@@ -13,7 +13,7 @@ describe('two processes that follow a workspace and a company through faults', (
       const report = await soak({
         followed: [followedSlack(), followedQuickBooks()],
         ...{ seed: 7, durationMs: 20_000, everyMs: 100, settleMs: 120_000 },
-        ...{ rateLimits: false, pollIntervalSeconds: 2 },
+        ...{ rateLimits: false, pollIntervalSeconds: 2, kills: true },
       });
       expect(report).toMatchObject({
         ...{ wrong: [], gaps: 0, doubleEvents: 0, deadDeliveries: 0, throttled: 0, bugs: [] },

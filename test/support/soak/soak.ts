@@ -4,7 +4,7 @@
  * are killed and started again. The same seed does the same.
  */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import { systemClock } from '../../../src/clock.ts';
 import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.ts';
@@ -22,6 +22,8 @@ export interface SoakOptions {
   /** The providers' published limits hold; without them more can happen in less time. */
   rateLimits: boolean;
   pollIntervalSeconds: number;
+  /** Processes are killed and started again. */
+  kills: boolean;
   /** How long the last polls may take: the provider may want to be asked seldom. */
   settleMs: number;
   log?: (line: object) => void;
@@ -43,10 +45,17 @@ export interface SoakReport {
   /** Events of one account whose sequence is not the one before plus one. */
   gaps: number;
   doubleEvents: number;
-  /** RSS of the processes that live at the end: when first seen after a tenth of the time, and at the end. */
-  memory: { beginMiB: number; endMiB: number }[];
+  /** Of the processes that live at the end: when first seen after a tenth of the time, and at the end. */
+  resources: { begin: Resources; end: Resources }[];
   /** Lines of the processes that say of a bug or an unhandled rejection. */
   bugs: string[];
+}
+
+/** As `/proc` has them; how late timers are, of 99 in 100, since the last look at `/metrics`. */
+export interface Resources {
+  residentMiB: number;
+  handles: number;
+  loopLagP99Ms: number | null;
 }
 
 interface Status {
@@ -97,7 +106,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const startedAt = Date.now();
     const endsAt = startedAt + options.durationMs;
     let restarting: Promise<void> | undefined;
-    const memory = products.map((product) => ({ pid: product!.pid, beginMiB: 0, endMiB: 0 }));
+    const begins: (Resources | undefined)[] = [];
     while (Date.now() < endsAt) {
       const [dice, one] = [random(), oneOf(random, followed)];
       if (dice < 0.12) await one.loseOne(at);
@@ -107,7 +116,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         const match = { pathContains: one.path };
         await at.admin('POST', 'faults', { count: 1, match, ...oneOf(random, faults) });
         report.faults++;
-      } else if (!restarting) {
+      } else if (options.kills && !restarting) {
         const victim = Math.floor(random() * products.length);
         report.kills++;
         restarting = (async () => {
@@ -117,13 +126,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
           bugs.push(...bugsIn(product));
           await product.remove();
           products[victim] = await startProduct(settings);
-          memory[victim] = { pid: products[victim].pid, beginMiB: 0, endMiB: 0 };
+          begins[victim] = undefined;
         })().finally(() => (restarting = undefined));
       }
       report.happenings++;
       if (report.happenings % 100 === 0) options.log?.({ ...report });
       if (Date.now() - startedAt > options.durationMs / 10)
-        for (const own of memory) own.beginMiB ||= await residentMiB(own.pid);
+        for (const [i, product] of products.entries()) if (product) begins[i] ??= await resourcesOf(product);
       await new Promise((resolve) => setTimeout(resolve, options.everyMs * (0.5 + random())));
     }
 
@@ -143,7 +152,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
         options.settleMs,
       );
     }
-    for (const own of memory) own.endMiB = await residentMiB(own.pid);
+    const resources = await Promise.all(
+      products.map(async (product, i) => ({ begin: begins[i]!, end: await resourcesOf(product!) })),
+    );
     const seen = await statuses();
     const number = async (statement: string) => (await db.query(statement)).rows[0].count as number;
     const { requests } = (await at.admin('GET', 'requests')) as { requests: { status: number }[] };
@@ -167,7 +178,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       deadDeliveries: await number(dead),
       gaps: await number(gaps),
       doubleEvents: await number(doubles),
-      memory: memory.map(({ beginMiB, endMiB }) => ({ beginMiB, endMiB })),
+      resources,
       bugs,
     };
   } finally {
@@ -220,13 +231,15 @@ function bugsIn(product: Product): string[] {
     .slice(0, 5);
 }
 
-async function residentMiB(pid: number): Promise<number> {
-  try {
-    const text = await readFile(`/proc/${pid}/status`, 'utf8');
-    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(text)?.[1] ?? 0) / 1_024);
-  } catch {
-    return 0;
-  }
+async function resourcesOf({ pid, url }: Product): Promise<Resources> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  const lag = /^nodejs_eventloop_lag_p99_seconds (\S+)/m.exec(metrics)?.[1];
+  return {
+    residentMiB: Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1_024),
+    handles: (await readdir(`/proc/${pid}/fd`)).length,
+    loopLagP99Ms: lag === undefined ? null : Math.round(Number(lag) * 1_000),
+  };
 }
 
 async function until(done: () => Promise<boolean>, withinMs = 60_000): Promise<void> {

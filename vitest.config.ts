@@ -12,7 +12,8 @@ export default defineConfig({
     globalSetup: ['test/support/postgresServer.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    maxWorkers: 2,
+    // One more than the processors of a small machine: many tests wait for other processes.
+    maxWorkers: 3,
     execArgv: [...nodeFlags],
   },
 });

@@ -6,6 +6,7 @@ import type { Bench } from './benchmark.ts';
 import { core } from './core.ts';
 import { fairness } from './fairness.ts';
 import { fetchMany } from './fetchMany.ts';
+import { graphql } from './graphql.ts';
 import { idleKeys } from './idleKeys.ts';
 import { openBenchDatabase } from './postgres.ts';
 import { queue } from './queue.ts';
@@ -25,6 +26,7 @@ const benches: readonly Bench[] = [
   retry,
   accuracy,
   fetchMany,
+  graphql,
   subscriptions,
   webhooks,
   sync,

@@ -170,7 +170,11 @@ const config: OxlintConfig = {
     },
     { files: ['test/**', 'bench/**', '.ci/**'], rules: { 'no-console': 'off' } },
     {
-      files: ['*.config.ts', 'codegen.ts', 'test/support/{plainReporter,tableReporter,postgresServer}.ts'],
+      files: [
+        '*.config.{ts,mjs}',
+        'codegen.ts',
+        'test/support/{plainReporter,tableReporter,postgresServer}.ts',
+      ],
       rules: { 'import/no-default-export': 'off' },
     },
     {

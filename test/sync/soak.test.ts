@@ -19,7 +19,9 @@ describe('two processes that follow a workspace and a company through faults', (
         ...{ wrong: [], gaps: 0, doubleEvents: 0, deadDeliveries: 0, throttled: 0, bugs: [] },
         missedByWebhook: report.lost,
       });
-      for (const lost of Object.values(report.lost)) expect(lost).toBeGreaterThan(3);
+      const lost = Object.values(report.lost);
+      expect(Math.min(...lost)).toBeGreaterThan(0);
+      expect(lost.reduce((sum, one) => sum + one)).toBeGreaterThan(4);
       expect(report.kills).toBeGreaterThan(0);
     },
   );

@@ -37,7 +37,7 @@ describe('two processes that follow three providers through faults', () => {
       process.stdout.write(`${JSON.stringify({ minutes: minutes / 3, ...report })}\n`);
       expect(report).toMatchObject({ wrong: [], gaps: 0, deadDeliveries: 0, bugs: [] });
       for (const { begin, end } of report.resources) {
-        // RSS goes up by a third before the allocator gives anything back.
+        // RSS went up by a quarter to a third in ten minutes, for reasons not known yet: reported, and not judged.
         expect(end.heapMiB).toBeLessThan(1.1 * begin.heapMiB + 5);
         expect(end.handles).toBeLessThan(1.1 * begin.handles + 5);
         expect(end.loopLagP99Ms).toBeLessThan(50);

@@ -7,21 +7,19 @@ describe('two processes that follow a workspace and a company through faults', (
   it(
     'end with their data, have counted what no webhook told, and told everything once',
     {
-      timeout: 180_000,
+      timeout: 300_000,
     },
     async () => {
       const report = await soak({
         followed: [followedSlack(), followedQuickBooks()],
-        ...{ seed: 7, durationMs: 20_000, everyMs: 100, settleMs: 120_000 },
-        ...{ rateLimits: false, pollIntervalSeconds: 2, kills: true },
+        ...{ seed: 7, durationMs: 90_000, happenings: 90, everyMs: 50, settleMs: 120_000 },
+        ...{ rateLimits: false, pollIntervalSeconds: 3, kills: true },
       });
       expect(report).toMatchObject({
         ...{ wrong: [], gaps: 0, doubleEvents: 0, deadDeliveries: 0, throttled: 0, bugs: [] },
         missedByWebhook: report.lost,
       });
-      const lost = Object.values(report.lost);
-      expect(Math.min(...lost)).toBeGreaterThan(0);
-      expect(lost.reduce((sum, one) => sum + one)).toBeGreaterThan(4);
+      for (const lost of Object.values(report.lost)) expect(lost).toBeGreaterThan(2);
       expect(report.kills).toBeGreaterThan(0);
     },
   );

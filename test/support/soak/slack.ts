@@ -54,8 +54,11 @@ export function followedSlack(): Followed {
       await at.admin('POST', 'slack/changes', { teamId, change: 'create-channel', name });
     },
     async misbehave(at) {
-      await at.admin('POST', 'slack/delivery-rules', oneOf(at.random, misbehaviours));
+      const rule = oneOf(at.random, misbehaviours);
+      await at.admin('POST', 'slack/delivery-rules', rule);
       await addUser(at);
+      // What is held back is let go by the next.
+      if ('after' in rule) await addUser(at);
     },
     async lost(at) {
       const { deliveries } = await at.admin('GET', 'slack/deliveries');

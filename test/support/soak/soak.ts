@@ -17,6 +17,8 @@ export interface SoakOptions {
   followed: readonly Followed[];
   seed: number;
   durationMs: number;
+  /** Ends sooner, after so many: the same ones, however fast the machine is. */
+  happenings?: number;
   /** Between two happenings. */
   everyMs: number;
   /** The providers' published limits hold; without them more can happen in less time. */
@@ -108,7 +110,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     const endsAt = startedAt + options.durationMs;
     let restarting: Promise<void> | undefined;
     const begins: (Resources | undefined)[] = [];
-    while (Date.now() < endsAt) {
+    while (Date.now() < endsAt && report.happenings < (options.happenings ?? Infinity)) {
       const [dice, one] = [random(), oneOf(random, followed)];
       if (dice < 0.12) await one.loseOne(at);
       else if (dice < 0.65) await one.change(at);

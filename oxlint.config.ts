@@ -66,6 +66,7 @@ const ops = [
 ];
 const subscriptions = ['subscriptions/subscriptions.ts'];
 const guard = ['guard/guard.ts', 'guard/documents.ts', 'guard/limits.ts'];
+const execution = ['execution/executor.ts'];
 const resolvers = [
   '../resolvers/index.ts',
   '../resolvers/context.ts',
@@ -89,7 +90,7 @@ const layers = [
   ),
   layer(
     'src/server.ts',
-    [...from('./', [...upToWebhooks, ...guard, ...subscriptions]), ...resolvers],
+    [...from('./', [...upToWebhooks, ...guard, ...execution, ...subscriptions]), ...resolvers],
     ['../**', './*/**', './main.ts'],
   ),
   layer(
@@ -111,9 +112,9 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
-  layer('src/guard/**', from('../', bottom)),
+  layer('src/{guard,execution}/**', from('../', bottom)),
   layer('src/subscriptions/**', [
-    ...from('../', [...upToWebhooks, ...guard, 'identity.ts', 'routerProof.ts']),
+    ...from('../', [...upToWebhooks, ...guard, ...execution, 'identity.ts', 'routerProof.ts']),
     ...from('../', [...resolvers, '../resolvers/subscription.ts']),
   ]),
   layer('src/ops/**', from('../', [...upToOAuth, ...pureOAuth, ...ops, 'webhooks/deliveries.ts'])),

@@ -80,9 +80,11 @@ export const Connection: ConnectionResolvers = {
 };
 
 function checkedResource({ integrationId }: ConnectionModel, resource: string, core: Context['core']) {
-  const { provider } = core.catalog.find(integrationId)!;
-  if (provider.resources.includes(resource)) return provider;
-  throw badUserInput(`resource: ${provider.name} has ${provider.resources.join(', ')}.`);
+  const provider = core.catalog.find(integrationId)?.provider;
+  if (provider?.resources.includes(resource)) return provider;
+  throw badUserInput(
+    `resource: ${provider?.name ?? integrationId} has ${provider?.resources.join(', ') ?? 'none'}.`,
+  );
 }
 
 const dateOrNull = (ms: number | undefined | null) => (ms == null ? null : new Date(ms));

@@ -65,6 +65,11 @@ export function renewLoaders(context: Context): void {
   if (identity) context.loaders = createLoaders(core, identity.accountId, calls);
 }
 
+/** Before its fields ask anew: its loaders have the answers, and what they ask for counts once. */
+export function forgetAsked({ calls }: Context): void {
+  calls.asked = 0;
+}
+
 /** Who asks. Root fields are guarded before they run, so this throws only if a guard is missing. */
 export function viewer(context: Context): Identity {
   if (context.identity) return context.identity;

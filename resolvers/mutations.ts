@@ -48,8 +48,8 @@ export const Mutation: MutationResolvers = {
     );
     if (cause) return { syncStatuses: null, problem: cause };
     const statuses = await context.loaders.syncStatuses.load(connection);
-    const { provider } = context.core.catalog.find(connection.integrationId)!;
-    const wanted = resource == null ? (provider.listed ?? provider.resources) : [resource];
+    const provider = context.core.catalog.find(connection.integrationId)?.provider;
+    const wanted = resource == null ? (provider?.listed ?? provider?.resources ?? []) : [resource];
     return { syncStatuses: statuses.filter((status) => wanted.includes(status.resource)), problem: null };
   },
   setWebhookSecret: (_, { input }, context) =>

@@ -408,6 +408,11 @@ async function run(command: string | undefined): Promise<void> {
     await openMigrated(config, log);
     return stopAll();
   }
+  // One request's defect, of which nobody waits to hear any more, is not the end of everybody else's: graphql-js forgets
+  // the promises of a list's items when another of them ends the list.
+  process.on('unhandledRejection', (error) =>
+    log.error({ err: error }, 'a promise was rejected that nobody waited for'),
+  );
   drainOn(['SIGTERM', 'SIGINT'], log);
   await start(config, described, log);
 }

@@ -1,4 +1,4 @@
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import { ApolloServer, type ApolloServerOptionsWithGateway, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginInlineTraceDisabled,
@@ -9,12 +9,13 @@ import {
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { callsReport, overBudget } from '../resolvers/callBudget.ts';
-import { createContext, type Context, type Core } from '../resolvers/context.ts';
+import { createContext, forgetAsked, type Context, type Core } from '../resolvers/context.ts';
 import { createFormatError } from '../resolvers/formatError.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
 import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
 import { bodyOf, header, queryOf, toApollo, type Body } from './graphqlRequest.ts';
+import { createExecute, type Execute } from './execution/executor.ts';
 import { createGuard, type Guard } from './guard/guard.ts';
 import type { Limits } from './guard/limits.ts';
 import { UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
@@ -54,6 +55,7 @@ export interface ServerOptions {
 type Edge = ServerOptions & {
   guard: Guard;
   routerProof: RouterProof;
+  execute: Execute<Context>;
   formatError: ReturnType<typeof createFormatError>;
 };
 
@@ -112,7 +114,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     ...(options.limits && { limits: options.limits }),
   });
   const routerProof = createRouterProof(options.routerSecrets, options.routerHmacSecrets);
-  const edge = { ...options, guard, routerProof, formatError };
+  const execute = createExecute<Context>(options.schema, forgetAsked);
+  const edge = { ...options, guard, routerProof, execute, formatError };
   const subscriptions = createSubscriptions({ ...edge, settings: options.subscriptions });
   app.addHook('preClose', () => subscriptions.close());
   subscriptions.attach(app.server);
@@ -226,9 +229,9 @@ async function graphqlRoutes(
   options: Edge,
   subscriptions: Subscriptions,
 ): Promise<void> {
-  const { core, production, guard, formatError, log } = options;
+  const { core, production, guard, formatError, execute, log } = options;
   const apollo = new ApolloServer<Context>({
-    schema: options.schema,
+    gateway: executedBy(options.schema, execute),
     introspection: !production,
     csrfPrevention: true,
     // A hash would stand for a text that the guard has not seen.
@@ -287,6 +290,31 @@ async function graphqlRoutes(
       );
     },
   });
+}
+
+/** Apollo Server asks a gateway where it would otherwise execute by itself: the one way to have another executor. */
+function executedBy(
+  schema: GraphQLSchema,
+  execute: Execute<Context>,
+): ApolloServerOptionsWithGateway<Context>['gateway'] {
+  return {
+    load: () =>
+      Promise.resolve({
+        executor: async ({ document, operation, request: { operationName, variables = {} }, context }) =>
+          execute({
+            document,
+            operation,
+            operationName,
+            variables,
+            contextValue: context as unknown as Context,
+          }),
+      }),
+    onSchemaLoadOrUpdate(tell) {
+      tell({ apiSchema: schema, coreSupergraphSdl: '' });
+      return () => {};
+    },
+    stop: () => Promise.resolve(),
+  };
 }
 
 /** As `operations.execute` does it for the other transports. */

@@ -110,7 +110,9 @@ export function createRevocations(deps: {
         'a token that does not open cannot be revoked: given up',
       );
     }
-    const facts = catalog.find(ref.integrationId)!.provider.oauth;
+    const facts = catalog.find(ref.integrationId)?.provider.oauth;
+    if (!facts)
+      return fail('NOT_CONFIGURED', `${ref.integrationId} is not set up any more.`, new Date(clock.now()));
     const ask = (of: GrantTokens) =>
       endpoint.revoke(ref.integrationId, tokenToRevoke(facts, of), deadlineAtMs);
     try {

@@ -1,6 +1,5 @@
 import {
   createSourceEventStream,
-  execute,
   getOperationAST,
   getVariableValues,
   GraphQLError,
@@ -17,6 +16,7 @@ import type { Published } from '../../resolvers/subscription.ts';
 import { encodeCursor } from '../db/pages.ts';
 import { sequenceOf } from '../events/events.ts';
 import { coded } from '../guard/documents.ts';
+import type { Execute } from '../execution/executor.ts';
 import type { Guard } from '../guard/guard.ts';
 import { hasExpired, type Identity } from '../identity.ts';
 import { createGroups, startVariables } from './sharing.ts';
@@ -76,10 +76,11 @@ export function createOperations(deps: {
   schema: GraphQLSchema;
   core: Core;
   guard: Guard;
+  execute: Execute<Context>;
   formatError: ReturnType<typeof createFormatError>;
   production: boolean;
 }): Operations {
-  const { schema, core, guard, formatError } = deps;
+  const { schema, core, guard, execute, formatError } = deps;
   const { clock } = core;
   const join = createGroups<Answer>(clock);
 
@@ -98,13 +99,13 @@ export function createOperations(deps: {
   };
   /** Never rejects. */
   const run = async (
-    { document, operationName, variables }: Prepared,
+    { document, operation, operationName, variables }: Prepared,
     contextValue: Context,
     rootValue?: Published,
   ): Promise<Answer> => {
     try {
-      const args = { schema, document, operationName, rootValue, contextValue, variableValues: variables };
-      return answerOf(await execute(args), contextValue);
+      const execution = { document, operation, operationName, variables, contextValue, rootValue };
+      return answerOf(await execute(execution), contextValue);
     } catch (error) {
       return { errors: format([wrapped(error)]) };
     }

@@ -1,7 +1,8 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { GraphQLSchema } from 'graphql';
-import type { Core } from '../../resolvers/context.ts';
+import type { Context, Core } from '../../resolvers/context.ts';
 import type { createFormatError } from '../../resolvers/formatError.ts';
+import type { Execute } from '../execution/executor.ts';
 import type { Guard } from '../guard/guard.ts';
 import type { Identity, ResolveIdentity } from '../identity.ts';
 import type { Log } from '../log.ts';
@@ -56,6 +57,7 @@ export function createSubscriptions(deps: {
   schema: GraphQLSchema;
   core: Core;
   guard: Guard;
+  execute: Execute<Context>;
   resolveIdentity: ResolveIdentity;
   routerProof: RouterProof;
   production: boolean;

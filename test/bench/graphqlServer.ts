@@ -143,4 +143,6 @@ const ways: Record<Way, () => Promise<number>> = {
   },
 };
 
+// Whoever started it may have been killed.
+process.on('disconnect', () => process.exit());
 process.send!({ port: await ways[process.argv[2] as Way]() });

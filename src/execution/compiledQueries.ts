@@ -1,0 +1,74 @@
+import {
+  parse,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+} from 'graphql';
+import { compileQuery, isCompiledQuery } from 'graphql-jit';
+import { isCompilable } from './compilable.ts';
+
+type CompiledQuery = (
+  rootValue: unknown,
+  contextValue: unknown,
+  variables: Readonly<Record<string, unknown>>,
+) => Promise<ExecutionResult> | ExecutionResult;
+
+export interface CompiledQueries {
+  /** Undefined where graphql-js is to execute it. `document` is valid. */
+  find(document: DocumentNode, operation: OperationDefinitionNode): CompiledQuery | undefined;
+  size(): number;
+}
+
+/** Compiling takes some milliseconds, which as many executions save: a text that is hardly used is not worth it. */
+const usualExecution = 10;
+/** A large one takes some hundred kilobytes. */
+const mostCompiled = 200;
+
+/** Keeps those that were asked for last. */
+export function createCompiledQueries(
+  schema: GraphQLSchema,
+  compiledAtExecution = usualExecution,
+): CompiledQueries {
+  /** Below zero for what cannot be compiled. */
+  const executions = new WeakMap<OperationDefinitionNode, number>();
+  const known = new Map<OperationDefinitionNode, CompiledQuery>();
+
+  const compile = (document: DocumentNode, operation: OperationDefinitionNode) => {
+    const text = document.loc?.source.body;
+    if (text === undefined || !isCompilable(text, document, operation)) return undefined;
+    // Its own copy: the compiler writes notes on the nodes.
+    const made = compileQuery(schema, parse(text), operation.name?.value ?? '', {
+      disablingCapturingStackErrors: true,
+    });
+    return isCompiledQuery(made) ? (made.query as CompiledQuery) : undefined;
+  };
+
+  /** It has to be asked for as often as a new one: otherwise one too many would be compiled each time. */
+  const forget = (operation: OperationDefinitionNode) => {
+    known.delete(operation);
+    executions.delete(operation);
+  };
+
+  return {
+    find(document, operation) {
+      if (operation.operation !== 'query') return undefined;
+      let compiled = known.get(operation);
+      if (compiled) known.delete(operation);
+      else {
+        const count = (executions.get(operation) ?? 0) + 1;
+        executions.set(operation, count);
+        if (count < compiledAtExecution) return undefined;
+        compiled = compile(document, operation);
+        if (!compiled) {
+          executions.set(operation, -Infinity);
+          return undefined;
+        }
+      }
+      known.set(operation, compiled);
+      if (known.size > mostCompiled) forget(known.keys().next().value!);
+      return compiled;
+    },
+    size: () => known.size,
+  };
+}

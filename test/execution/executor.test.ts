@@ -1,0 +1,165 @@
+import { execute, getIntrospectionQuery, getOperationAST, parse, type ExecutionResult } from 'graphql';
+import { compileQuery } from 'graphql-jit';
+import { describe, expect, it } from 'vitest';
+import { createSchema } from '../../resolvers/index.ts';
+import { createCompiledQueries } from '../../src/execution/compiledQueries.ts';
+import { isCompilable } from '../../src/execution/compilable.ts';
+import { createExecute } from '../../src/execution/executor.ts';
+import { createChaosSchema, type Chaos } from './chaos.ts';
+import { randomOperation, usualShape, type Operation } from './operations.ts';
+
+const schema = createChaosSchema();
+/** What leaves; the order of `data` and `errors` means nothing. */
+const sent = ({ data, errors }: ExecutionResult) => JSON.stringify({ data, errors });
+
+/** By graphql-js alone, and by what executes: the first time by graphql-js, then compiled. */
+function both() {
+  let again = 0;
+  const run = createExecute<Chaos>(schema, () => void again++, 2);
+  return {
+    async ask({ query, variables }: Operation, seed: number, faults: number) {
+      const document = parse(query);
+      const context = (): Chaos => ({ seed, faults, ran: 0 });
+      const given = { document, operationName: undefined, variables };
+      const operation = getOperationAST(document) ?? undefined;
+      const answers: string[] = [];
+      const before = again;
+      for (let i = 0; i < 3; i++)
+        answers.push(sent(await run({ ...given, operation, contextValue: context() })));
+      const alone = execute({ schema, document, variableValues: variables, contextValue: context() });
+      return { answers: [...new Set(answers)], alone: sent(await alone), again: again - before };
+    },
+  };
+}
+
+const isCompiled = ({ query }: Operation) => {
+  const document = parse(query);
+  return isCompilable(query, document, getOperationAST(document)!);
+};
+/** Two in three without directives, which are left to graphql-js. */
+const operations = Array.from({ length: 330 }, (_, seed) =>
+  randomOperation(schema, seed + 1, {
+    kind: seed % 30 === 29 ? 'mutation' : 'query',
+    shape: { ...usualShape, directives: seed % 3 === 0 ? 12 : 0, depth: 3 + (seed % 3) },
+  }),
+);
+
+describe('an operation that is asked often', () => {
+  it.each([
+    ['nothing fails', 0, 0],
+    ['one field in thirty fails', 3, 30],
+    ['one field in five fails', 20, 60],
+  ])('is answered to the letter as graphql-js does where %s', async (_, faults, mostlyFailing) => {
+    const { ask } = both();
+    let failed = 0;
+    for (const [seed, operation] of operations.entries()) {
+      const { answers, alone, again } = await ask(operation, seed, faults);
+      expect({ ...operation, answers }).toEqual({ ...operation, answers: [alone] });
+      if (again > 0) failed++;
+    }
+    expect(operations.filter(isCompiled).length).toBeGreaterThan(150);
+    expect(failed).toBeGreaterThanOrEqual(mostlyFailing);
+    expect(failed > 0).toBe(faults > 0);
+  });
+
+  it('is answered alike where its variables do not fit, and nothing of it runs', async () => {
+    const { ask } = both();
+    const query = 'query ($id: ID!, $n: Int) { connection(id: $id) { events(first: $n) { nodes { id } } } }';
+    for (const variables of [{}, { id: null }, { id: {} }, { id: 'a', n: 'many' }, { id: 'a', n: 1e12 }]) {
+      const { answers, alone } = await ask({ query, variables }, 1, 0);
+      expect(answers).toEqual([alone]);
+      expect(alone).toContain('Variable');
+    }
+  });
+
+  it('is answered alike where it asks for the schema', async () => {
+    const { ask } = both();
+    const { answers, alone } = await ask({ query: getIntrospectionQuery(), variables: {} }, 1, 0);
+    expect(answers).toEqual([alone]);
+  });
+});
+
+/** Why each is left to graphql-js: otherwise compiled code answers something else, though nothing fails. */
+describe('a query is not compiled', () => {
+  const refused: [string, Operation][] = [
+    [
+      'with a directive',
+      {
+        query:
+          'query ($no: Boolean!) { a: integrations { ...F } integrations @skip(if: $no) { ...F } } fragment F on Integration { name @include(if: $no) name }',
+        variables: { no: false },
+      },
+    ],
+    [
+      'with a variable in a list',
+      {
+        query: 'query ($s: ConnectionStatus) { connections(status: [ACTIVE, $s]) { id } }',
+        variables: { s: 'PENDING' },
+      },
+    ],
+    [
+      'with a default for a variable that may not be null',
+      { query: 'query ($id: ID! = "a") { connection(id: $id) { id } }', variables: {} },
+    ],
+    [
+      'with an underscore in an alias',
+      { query: '{ connection_a: integrations { id } a: integrations { id } }', variables: {} },
+    ],
+    [
+      'with an alias that is no name of an own member',
+      { query: '{ __proto__: integrations { id } }', variables: {} },
+    ],
+    ['longer than 8,000 characters', { query: `{ integrations { ${'id '.repeat(3_000)} } }`, variables: {} }],
+  ];
+  it.each(refused)('%s', async (_, operation) => {
+    expect(isCompiled(operation)).toBe(false);
+    const { answers, alone } = await both().ask(operation, 3, 0);
+    expect(answers).toEqual([alone]);
+  });
+});
+
+describe('compiled code', () => {
+  it('is kept for the two hundred that were asked last', () => {
+    const compiled = createCompiledQueries(schema);
+    const texts = Array.from({ length: 230 }, (_, i) => `{ integrations { id } } # ${i}`);
+    const documents = texts.map((text) => parse(text));
+    const find = (i: number) => compiled.find(documents[i]!, getOperationAST(documents[i]!)!);
+    const makeSure = (i: number) => {
+      for (let n = 0; n < 10; n++) find(i);
+    };
+    for (const i of texts.keys()) {
+      makeSure(i);
+      expect(find(0)).toBeDefined();
+    }
+    expect(compiled.size()).toBe(200);
+    expect(find(1)).toBeUndefined();
+    expect(find(229)).toBeDefined();
+  });
+
+  it('is made at the tenth execution, and never of mutations', () => {
+    const compiled = createCompiledQueries(schema);
+    const found = (query: string) => {
+      const document = parse(query);
+      const operation = getOperationAST(document)!;
+      return Array.from({ length: 11 }, () => compiled.find(document, operation) !== undefined);
+    };
+    expect(found('{ integrations { id } }')).toEqual([...Array.from({ length: 9 }, () => false), true, true]);
+    const mutation = 'mutation { refresh(input: { connectionId: "a" }) { connection { id } } }';
+    expect(found(mutation)).not.toContain(true);
+  });
+
+  it('is made in a time that others can wait, of the largest that are compiled', () => {
+    const product = createSchema();
+    const fields = 'id status externalId scopes createdAt problem { code message } integration { id name }';
+    const query = `{ ${Array.from({ length: 45 }, (_, i) => `a${i}: connections { ${fields} account { id } }`).join(' ')} }`;
+    expect(query.length).toBeLessThan(8_000);
+    const document = parse(query);
+    const cpuOf = () => {
+      const before = process.cpuUsage();
+      compileQuery(product, document, '');
+      const { user, system } = process.cpuUsage(before);
+      return (user + system) / 1_000;
+    };
+    expect(Math.min(cpuOf(), cpuOf(), cpuOf())).toBeLessThan(100);
+  });
+});

@@ -30,8 +30,9 @@ function missingPackages() {
   const wanted = readPackages(join(root, 'package-lock.json'));
   if (!wanted) stop('package-lock.json is missing or cannot be read');
   const present = readPackages(join(modules, '.package-lock.json')) ?? {};
+  // A link is to a folder of the repository, whose own entry says what it is for.
   return Object.entries(wanted)
-    .filter(([path, entry]) => path !== '' && isNeeded(entry))
+    .filter(([path, entry]) => path !== '' && isNeeded(entry.link ? wanted[entry.resolved] : entry))
     .filter(([path, entry]) => present[path]?.version !== entry.version || !existsSync(join(root, path)))
     .map(([path]) => path);
 }

@@ -6,20 +6,22 @@ import { viewer, type Context } from './context.ts';
 import type { SubscriptionResolvers } from './types.generated.ts';
 
 /** What a subscription's source yields, and what the fields of `Subscription` are executed with. */
-export type Published =
-  | { kind: 'event'; event: SyncEvent }
-  /** The state that a `connectionChanged` begins with. */
-  | { kind: 'present'; connection: Connection };
+export type Published = SyncEvent | Present;
+
+/** The state that a `connectionChanged` begins with. */
+interface Present {
+  present: Connection;
+}
 
 export const Subscription: SubscriptionResolvers = {
   syncEvents: {
-    async subscribe(_, { connectionId, integrationId, resource, after }, context) {
+    subscribe(_, { connectionId, integrationId, resource, after }, context) {
       const id = connectionId?.toLowerCase();
       const isWanted = (event: SyncEvent) =>
         (id === undefined || event.connectionId === id) &&
         (integrationId == null || event.integrationId === integrationId) &&
         (resource == null || event.resource === resource);
-      return published(await follow(context, after), isWanted);
+      return follow(context, after, isWanted);
     },
     resolve: (source: Source) => eventOf(source),
   },
@@ -27,21 +29,17 @@ export const Subscription: SubscriptionResolvers = {
     /** Listens before it reads: what changes in between comes twice rather than never. */
     async subscribe(_, { connectionId }, context) {
       const id = connectionId?.toLowerCase();
-      const events = await follow(context, undefined);
+      const isWanted = (event: SyncEvent) =>
+        event.kind === 'CONNECTION_CHANGED' && (id === undefined || event.connectionId === id);
+      const events = await follow(context, undefined, isWanted);
       const present = await presentOf(context, id).catch(async (error: unknown) => {
         await events.return!();
         throw error;
       });
-      const isWanted = (event: SyncEvent) =>
-        event.kind === 'CONNECTION_CHANGED' && (id === undefined || event.connectionId === id);
-      return published(
-        events,
-        isWanted,
-        present.map((connection) => ({ kind: 'present', connection })),
-      );
+      return withPresent(present, events);
     },
     async resolve(source: Source, _: unknown, { loaders }: Context) {
-      if (source?.kind === 'present') return source.connection;
+      if (source && 'present' in source) return source.present;
       return (await loaders.connection.load(eventOf(source).connectionId))!;
     },
   },
@@ -57,13 +55,18 @@ async function presentOf({ loaders }: Context, id: string | undefined): Promise<
   return asked ? [asked] : [];
 }
 
-async function follow(context: Context, after: string | null | undefined) {
+async function follow(
+  context: Context,
+  after: string | null | undefined,
+  isWanted: (event: SyncEvent) => boolean,
+) {
   const { accountId } = viewer(context);
   if (!context.following) throw notHere();
   const { resumeAfter, onTooSlow } = context.following;
   try {
     return await context.core.feed.follow(accountId, {
       after: resumeAfter ?? after ?? undefined,
+      isWanted,
       onTooSlow,
     });
   } catch (error) {
@@ -73,25 +76,18 @@ async function follow(context: Context, after: string | null | undefined) {
 }
 
 /** No generator: while one waits for its next value, it cannot be returned from. */
-function published(
+function withPresent(
+  present: Connection[],
   events: AsyncIterableIterator<SyncEvent, undefined>,
-  isWanted: (event: SyncEvent) => boolean,
-  first: Published[] = [],
 ): AsyncIterableIterator<Published, undefined> {
   const iterator: AsyncIterableIterator<Published, undefined> = {
-    async next() {
-      const present = first.shift();
-      if (present) return { done: false, value: present };
-      for (;;) {
-        const { done, value } = await events.next();
-        if (done) return { done, value };
-        if (isWanted(value)) return { done: false, value: { kind: 'event', event: value } };
-      }
+    next() {
+      const first = present.shift();
+      return first ? Promise.resolve({ done: false, value: { present: first } }) : events.next();
     },
-    async return() {
-      first.length = 0;
-      await events.return!();
-      return { done: true, value: undefined };
+    return() {
+      present.length = 0;
+      return events.return!();
     },
     [Symbol.asyncIterator]: () => iterator,
   };
@@ -99,7 +95,7 @@ function published(
 }
 
 function eventOf(source: Source): SyncEvent {
-  if (source?.kind === 'event') return source.event;
+  if (source && 'cursor' in source) return source;
   throw notHere();
 }
 

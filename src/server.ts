@@ -343,10 +343,10 @@ async function renderPage(defaultQuery: string): Promise<string> {
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
   return renderGraphiQL({
     title: 'Integrations',
-    endpoint: '/graphql',
     defaultQuery,
     headers: '{ "x-account-id": "demo" }',
-    // Which sends the headers above, as a WebSocket of a browser cannot.
+    // Which sends the headers above, as a WebSocket of a browser cannot. With `endpoint`, which is the page's own anyway,
+    // the other address would not count.
     ...{ subscriptionsProtocol: 'GRAPHQL_SSE', subscriptionsEndpoint: '/graphql/stream' },
   });
 }

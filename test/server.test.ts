@@ -269,6 +269,11 @@ describe('the console', () => {
       const page = await answer.text();
       expect(page).toContain('GraphiQL');
       expect(page).toContain('x-account-id');
+      const [, options] = /YogaGraphiQL\.renderYogaGraphiQL\([^{]*(\{.*\}),\s*\)/.exec(page)!;
+      const { subscriptionsEndpoint, ...others } = JSON.parse(options!) as Record<string, unknown>;
+      expect(subscriptionsEndpoint).toBe('/graphql/stream');
+      // It would take the place of the other address: the page then asks for subscriptions where there are none.
+      expect(others).not.toHaveProperty('endpoint');
       expect(product.output()).toContain('x-account-id is believed without proof');
     } finally {
       await product.stop();

@@ -14,8 +14,8 @@ import { eventOf, sequenceOf, type SyncEvent, type SyncEventRow } from './events
  */
 export interface EventFeed {
   /**
-   * One reader, that starts after the event with the cursor `after`, else with what happens from now on. Each event comes once, in
-   * order, without a gap, until it is returned from, `signal` or the end of the feed.
+   * One reader, that starts after the event with the cursor `after`, else with what happens from now on. Each event that
+   * it wants comes once, in order, without a gap, until it is returned from or the feed ends. It asks for one at a time.
    *
    * @throws {CursorError} `after` is not a place in the account's history, or what follows it is no longer kept
    */
@@ -31,8 +31,8 @@ export interface EventFeed {
 
 export interface FollowOptions {
   after?: string | undefined;
-  /** Ends it, as `return` does; a signal for each reader is what costs most of a reader. */
-  signal?: AbortSignal | undefined;
+  /** It is not given any other; all, where it does not say. */
+  isWanted?: (event: SyncEvent) => boolean;
   /**
    * Called once when the reader is far behind and has asked for nothing for a while: it should be told to come back
    * with this cursor. Its sequence ends.
@@ -70,17 +70,22 @@ interface Tail {
 }
 
 interface Reader {
-  /** The sequence of the event that it was given last. */
+  /** The sequence of the last event that it was given, or did not want. */
   position: number;
+  isWanted: (event: SyncEvent) => boolean;
   /** Read for it alone, where it is behind what is kept. */
   page: SyncEvent[];
   ended: boolean;
   /** When it was last given something; undefined while it waits for more. */
-  askedAt: number | undefined;
-  wake: (() => void) | undefined;
+  givenAt: number | undefined;
+  /** Ends its waiting. */
+  give: ((next: Next | Promise<Next>) => void) | undefined;
   end(): void;
   onTooSlow: ((cursor: string) => void) | undefined;
 }
+
+type Next = IteratorResult<SyncEvent, undefined>;
+const over: Next = { done: true, value: undefined };
 
 export function createEventFeed(deps: {
   db: Kysely<Tables>;
@@ -92,10 +97,6 @@ export function createEventFeed(deps: {
   const dirty = new Set<string>();
   let looking: Promise<void> | undefined;
   let stopped = false;
-
-  const wakeAll = (tail: Tail) => {
-    for (const reader of tail.readers) reader.wake?.();
-  };
 
   const readAfter = async (positions: readonly { accountId: string; last: number }[]) => {
     const { rows } = await sql<SyncEventRow>`
@@ -134,7 +135,7 @@ export function createEventFeed(deps: {
         }
         if (tail.kept.length > 2 * keptEvents) tail.kept.splice(0, tail.kept.length - keptEvents);
         if (rows.length === pageSize) dirty.add(tail.accountId);
-        if (rows.length > 0) wakeAll(tail);
+        if (rows.length > 0) for (const reader of tail.readers) serve(tail, reader);
       }
     }
   };
@@ -158,8 +159,8 @@ export function createEventFeed(deps: {
     for (const tail of tails.values())
       for (const reader of tail.readers)
         if (
-          reader.askedAt !== undefined &&
-          reader.askedAt < silentSince &&
+          reader.givenAt !== undefined &&
+          reader.givenAt < silentSince &&
           tail.last - reader.position > farBehind
         ) {
           reader.onTooSlow?.(encodeCursor(String(reader.position)));
@@ -184,7 +185,7 @@ export function createEventFeed(deps: {
         // this answer.
         if (Number(last) < (seen.get(tail) ?? 0)) {
           Object.assign(tail, { last: 0, kept: [] });
-          for (const reader of tail.readers) reader.position = 0;
+          for (const reader of tail.readers) Object.assign(reader, { position: 0, page: [] });
         }
         dirty.add(accountId);
       }
@@ -238,36 +239,51 @@ export function createEventFeed(deps: {
     return position;
   };
 
-  const next = async (tail: Tail, reader: Reader): Promise<SyncEvent | undefined> => {
+  /** What comes next for it, as far as it is at hand. */
+  const nextAtHand = (tail: Tail, reader: Reader): Next | undefined => {
     while (!reader.ended) {
-      const firstKept = tail.last - tail.kept.length + 1;
-      if (reader.position >= tail.last) {
-        reader.askedAt = undefined;
-        await new Promise<void>((resolve) => {
-          reader.wake = resolve;
-        });
-        reader.wake = undefined;
-        continue;
-      }
-      let event: SyncEvent | undefined;
-      if (reader.position + 1 >= firstKept) event = tail.kept[reader.position + 1 - firstKept];
-      else {
-        if (reader.page.length === 0) {
-          const found = await readAfter([{ accountId: tail.accountId, last: reader.position }]);
-          reader.page = (found.get(tail.accountId) ?? []).map(eventOf);
-          // All of it was pruned under a reader that took very long.
-          if (reader.page.length === 0) reader.position = firstKept - 1;
-        }
-        event = reader.page.shift();
-      }
-      if (!event) continue;
-      const sequence = sequenceOf(event.cursor);
+      const place = reader.position - tail.last + tail.kept.length;
+      const value = place < 0 ? reader.page.shift() : tail.kept[place];
+      if (!value) return undefined;
+      const sequence = place < 0 ? sequenceOf(value.cursor) : reader.position + 1;
+      // What is left of a page, of which it has found the rest among those that are kept.
       if (sequence <= reader.position) continue;
       reader.position = sequence;
-      reader.askedAt = clock.monotonic();
-      return event;
+      if (!reader.isWanted(value)) continue;
+      reader.givenAt = clock.monotonic();
+      return { done: false, value };
     }
-    return undefined;
+    return over;
+  };
+  const isBehind = ({ last, kept }: Tail, { position }: Reader) => position < last - kept.length;
+  const next = (tail: Tail, reader: Reader): Promise<Next> => {
+    const atHand = nextAtHand(tail, reader);
+    if (atHand) return Promise.resolve(atHand);
+    reader.givenAt = undefined;
+    if (isBehind(tail, reader)) return catchUp(tail, reader);
+    return new Promise((resolve) => {
+      reader.give = resolve;
+    });
+  };
+  const catchUp = async (tail: Tail, reader: Reader): Promise<Next> => {
+    while (isBehind(tail, reader)) {
+      const found = await readAfter([{ accountId: tail.accountId, last: reader.position }]);
+      reader.page = (found.get(tail.accountId) ?? []).map(eventOf);
+      // All of it was pruned under a reader that took very long.
+      if (reader.page.length === 0) reader.position = Math.max(reader.position, tail.last - tail.kept.length);
+      const atHand = nextAtHand(tail, reader);
+      if (atHand) return atHand;
+    }
+    return next(tail, reader);
+  };
+  /** Ends the waiting of one that waits, where there is something. */
+  const serve = (tail: Tail, reader: Reader) => {
+    const { give } = reader;
+    if (!give) return;
+    const atHand = nextAtHand(tail, reader);
+    if (!atHand && !isBehind(tail, reader)) return;
+    reader.give = undefined;
+    give(atHand ?? catchUp(tail, reader));
   };
 
   const leave = (tail: Tail, reader: Reader) => {
@@ -276,15 +292,14 @@ export function createEventFeed(deps: {
   };
 
   return {
-    async follow(accountId, { after, signal, onTooSlow }) {
+    async follow(accountId, { after, isWanted = () => true, onTooSlow }) {
       const tail = tails.get(accountId) ?? openTail(accountId);
       const reader: Reader = {
-        ...{ position: 0, page: [], askedAt: undefined, wake: undefined, ended: false, onTooSlow },
+        ...{ position: 0, isWanted, page: [], ended: false, givenAt: undefined, give: undefined, onTooSlow },
         end() {
           reader.ended = true;
-          signal?.removeEventListener('abort', reader.end);
           leave(tail, reader);
-          reader.wake?.();
+          serve(tail, reader);
         },
       };
       tail.readers.add(reader);
@@ -295,18 +310,13 @@ export function createEventFeed(deps: {
         leave(tail, reader);
         throw error;
       }
-      signal?.addEventListener('abort', reader.end, { once: true });
-      if (signal?.aborted || stopped) reader.end();
+      if (stopped) reader.end();
       // No generator: while one waits for its next value, it cannot be returned from.
-      const done = { done: true, value: undefined } as const;
       const events: AsyncIterableIterator<SyncEvent, undefined> = {
-        async next() {
-          const value = await next(tail, reader);
-          return value ? { done: false, value } : done;
-        },
+        next: () => next(tail, reader),
         return() {
           reader.end();
-          return Promise.resolve(done);
+          return Promise.resolve(over);
         },
         [Symbol.asyncIterator]: () => events,
       };

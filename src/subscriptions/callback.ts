@@ -98,9 +98,11 @@ export function createCallbacks(deps: {
       });
       const start = async () => {
         const started = await operations.subscribe(prepared, subscription.subscriber);
-        if ('errors' in started) subscription.complete(started.errors);
-        else subscription.run(started);
         if (closing) subscription.complete();
+        if ('errors' in started) return subscription.complete(started.errors);
+        await subscription
+          .run(started)
+          .catch((error: unknown) => subscription.complete(operations.format([error])));
       };
       return { status: 200, headers: protocolHeader, body: { data: null }, start: () => void start() };
     },

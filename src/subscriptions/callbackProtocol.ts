@@ -64,9 +64,12 @@ function isText(value: unknown, most: number): value is string {
 
 export type CallbackMessage =
   | { action: 'check' }
-  | { action: 'next'; payload: Answer }
+  /** With an `Answer` as JSON. */
+  | { action: 'next'; payload: string }
   | { action: 'complete'; errors?: Answer['errors'] };
 
 export function messageBody({ id, verifier }: CallbackRequest, message: CallbackMessage): string {
-  return JSON.stringify({ kind: 'subscription', id, verifier, ...message });
+  if (message.action !== 'next') return JSON.stringify({ kind: 'subscription', id, verifier, ...message });
+  const start = JSON.stringify({ kind: 'subscription', id, verifier, action: message.action });
+  return `${start.slice(0, -1)},"payload":${message.payload}}`;
 }

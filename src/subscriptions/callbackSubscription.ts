@@ -12,8 +12,8 @@ export type Post = (message: CallbackMessage, signal: AbortSignal) => Promise<Ou
 export interface CallbackSubscription {
   /** What the operation is started with. */
   subscriber: Subscriber;
-  /** To be called once. */
-  run(answers: Answers): void;
+  /** Until the end. To be called once; rejects as `answers.deliver` does. */
+  run(answers: Answers): Promise<void>;
   /** Ends it and says so; a request under way is given a moment. Only the first call counts. */
   complete(errors?: Answer['errors']): void;
   /** Resolves when nothing will be posted any more. */
@@ -58,7 +58,7 @@ export function createCallbackSubscription(deps: {
     ended = true;
     cancelHeartbeat();
     cancelExpiry();
-    void answers?.return();
+    answers?.stop();
   };
   const complete = (errors?: Answer['errors']) => {
     if (ended) return;
@@ -86,17 +86,14 @@ export function createCallbackSubscription(deps: {
 
   return {
     subscriber: { identity, onTooSlow: (cursor) => complete(tooSlow(cursor).errors), onExpired },
-    run(started) {
+    async run(started) {
       answers = started;
-      if (ended) return void started.return();
+      if (ended) started.stop();
       beat();
-      void (async () => {
-        for await (const payload of started) {
-          if (!(await send({ action: 'next', payload }))) return;
-          started.handedOver();
-        }
-        complete();
-      })();
+      await started.deliver(async (payload) => {
+        if (await send({ action: 'next', payload })) started.handedOver();
+      });
+      complete();
     },
     complete,
     done: done.promise,

@@ -69,8 +69,8 @@ export function createEventStreams(deps: {
         finish(last) {
           if (finished) return;
           finished = true;
-          void answers?.return();
-          response.end(`${last ? nextOf(last) : ''}event: complete\ndata:\n\n`);
+          answers?.stop();
+          response.end(`${last ? nextOf(JSON.stringify(last)) : ''}event: complete\ndata:\n\n`);
           // A reader that takes nothing does not take the end either.
           const cancel = clock.timer(closeWithinMs, () => response.destroy());
           void gone.then(cancel);
@@ -84,7 +84,7 @@ export function createEventStreams(deps: {
         seat.leave();
         cancelExpiry();
         finished = true;
-        void answers?.return();
+        answers?.stop();
       });
 
       if (operation.operation.operation !== 'subscription') {
@@ -99,13 +99,12 @@ export function createEventStreams(deps: {
       }
       answers = started;
       // It may have been finished while it was started.
-      if (finished) void answers.return();
-      for await (const answer of answers) {
-        if (finished) break;
-        const isTaken = response.write(nextOf(answer, answers.cursor()));
-        answers.handedOver();
-        if (!isTaken) await drained(response);
-      }
+      if (finished) started.stop();
+      await started.deliver((answer, cursor) => {
+        const isTaken = response.write(nextOf(answer, cursor));
+        started.handedOver();
+        return isTaken ? undefined : drained(response);
+      });
       stream.finish();
       return gone;
     },
@@ -126,8 +125,8 @@ export function createEventStreams(deps: {
 /** When the process goes away, a reader that does not take its end holds the drain up no longer than this. */
 const goneWithinMs = 2_000;
 
-function nextOf(answer: Answer, cursor?: string): string {
-  return `event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: ${JSON.stringify(answer)}\n\n`;
+function nextOf(answer: string, cursor?: string): string {
+  return `event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: ${answer}\n\n`;
 }
 
 function drained(response: ServerResponse): Promise<void> {

@@ -31,7 +31,7 @@ export interface Prepared {
   sharedAs: unknown[];
 }
 
-/** Ready to be sent. Subscribers share it: it must not be changed. */
+/** Ready to be sent. */
 export interface Answer {
   data?: unknown;
   errors?: GraphQLFormattedError[];
@@ -49,14 +49,22 @@ export interface Subscriber {
   onExpired(): void;
 }
 
-/** A subscription's answers, one at a time as they are asked for: nothing is kept for a subscriber that does not. */
-export interface Answers extends AsyncIterableIterator<Answer, undefined> {
-  return(): Promise<IteratorReturnResult<undefined>>;
+/** A subscription that has begun. Its answers are made one at a time: nothing is kept for a subscriber that is slow. */
+export interface Answers {
+  /** Hands them out until the end. To be called once; rejects where what happens cannot be read. */
+  deliver(take: Take): Promise<void>;
   /** To be called once the last answer is on its way: it counts as seen. */
   handedOver(): void;
-  /** Of the last answer, where it has one. */
-  cursor(): string | undefined;
+  /** Any number of times, before `deliver` too. */
+  stop(): void;
 }
+
+/**
+ * @param answer an `Answer` as JSON, made once for all who are given the same
+ * @param cursor of the answer, where it has one
+ * @returns where another cannot be taken at once, when it can; must not reject
+ */
+export type Take = (answer: string, cursor: string | undefined) => Promise<unknown> | undefined;
 
 /** Every operation that does not come through Apollo Server, whatever the transport. */
 export interface Operations {
@@ -68,8 +76,8 @@ export interface Operations {
     prepared: Prepared,
     subscriber: Subscriber,
   ): Promise<Answers | { errors: GraphQLFormattedError[] }>;
-  /** As errors leave over HTTP. */
-  format(errors: readonly GraphQLError[]): GraphQLFormattedError[];
+  /** As errors leave over HTTP; what is no `GraphQLError` is a defect of ours. */
+  format(errors: readonly unknown[]): GraphQLFormattedError[];
 }
 
 export function createOperations(deps: {
@@ -82,10 +90,10 @@ export function createOperations(deps: {
 }): Operations {
   const { schema, core, guard, execute, formatError } = deps;
   const { clock } = core;
-  const join = createGroups<Answer>(clock);
+  const join = createGroups<string>(clock);
 
   const format: Operations['format'] = (errors) =>
-    errors.map((error) => {
+    errors.map(wrapped).map((error) => {
       const code = error.extensions.code ?? 'INTERNAL_SERVER_ERROR';
       return formatError({ ...error.toJSON(), extensions: { ...error.extensions, code } }, error);
     });
@@ -107,7 +115,7 @@ export function createOperations(deps: {
       const execution = { document, operation, operationName, variables, contextValue, rootValue };
       return answerOf(await execute(execution), contextValue);
     } catch (error) {
-      return { errors: format([wrapped(error)]) };
+      return { errors: format([error]) };
     }
   };
 
@@ -143,40 +151,37 @@ export function createOperations(deps: {
         const refused = await overBudget(schema, document, operation, variables, context);
         if (refused) return { errors: format([refused]) };
       } catch (error) {
-        return { errors: format([wrapped(error)]) };
+        return { errors: format([error]) };
       }
       return run(prepared, context);
     },
 
     async subscribe(prepared, { identity, resumeAfter, onTooSlow, onExpired }) {
       let ended = false;
-      /** The event that the subscriber was given last, until it is on its way. */
-      let pending: number | undefined;
-      let cursor: string | undefined;
+      /** Of the event that the subscriber was given last, until it is on its way. */
+      let pending: string | undefined;
       const following: Context['following'] = {
         resumeAfter,
         onTooSlow(behind) {
           ended = true;
-          onTooSlow(pending === undefined ? behind : encodeCursor(String(pending - 1)));
+          onTooSlow(pending === undefined ? behind : encodeCursor(String(sequenceOf(pending) - 1)));
         },
       };
       const { document, operationName, variables } = prepared;
       const contextValue = { ...createContext(core, identity), following };
       const args = { schema, document, operationName, contextValue, variableValues: variables };
       const source = await Promise.resolve(createSourceEventStream(args)).catch((error: unknown) => ({
-        errors: [wrapped(error)],
+        errors: [error],
       }));
       if (!(Symbol.asyncIterator in source)) return { errors: format(source.errors ?? []) };
       const events = (source as AsyncIterable<Published, undefined>)[Symbol.asyncIterator]();
       const { accountId, scopes } = identity;
       const group = join(JSON.stringify([...prepared.sharedAs, accountId, [...scopes].toSorted()]));
       const isSyncEvents = rootField(prepared) === 'syncEvents';
-      const over = { done: true, value: undefined } as const;
-      const end = () => {
+      const stop = () => {
         ended = true;
         group.leave();
         void events.return?.();
-        return over;
       };
       const mayGoOn = () => {
         if (ended) return false;
@@ -184,33 +189,30 @@ export function createOperations(deps: {
         onExpired();
         return false;
       };
-      // No generator: while one waits for its next value, it cannot be returned from.
-      const answers: Answers = {
-        async next() {
-          if (!mayGoOn()) return end();
-          const { done, value } = await events.next().catch((error: unknown) => {
-            // Nobody returns from what has thrown.
-            end();
-            throw error;
-          });
-          if (done || !mayGoOn()) return end();
-          const make = () => run(prepared, createContext(core, identity), value);
-          let answer: Answer;
-          if (value.kind === 'event') {
-            pending = sequenceOf(value.event.cursor);
-            if (isSyncEvents) ({ cursor } = value.event);
-            answer = await group.answer(pending, make);
-          } else answer = await make();
-          return mayGoOn() ? { done: false, value: answer } : end();
+      const make = async (value: Published) =>
+        JSON.stringify(await run(prepared, createContext(core, identity), value));
+      return {
+        async deliver(take) {
+          try {
+            for (;;) {
+              const { done, value } = await events.next();
+              if (done || !mayGoOn()) return;
+              const event = 'cursor' in value ? value : undefined;
+              pending = event?.cursor;
+              const answer = await (event ? group.answer(event.id, () => make(event)) : make(value));
+              if (!mayGoOn()) return;
+              const ready = take(answer, isSyncEvents ? event?.cursor : undefined);
+              if (ready) await ready;
+            }
+          } finally {
+            stop();
+          }
         },
-        return: () => Promise.resolve(end()),
         handedOver() {
           pending = undefined;
         },
-        cursor: () => cursor,
-        [Symbol.asyncIterator]: () => answers,
+        stop,
       };
-      return answers;
     },
 
     format,

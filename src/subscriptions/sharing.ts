@@ -6,8 +6,7 @@ import type { Clock } from '../clock.ts';
  * what was answered last is kept for a moment, since whoever comes later should see the present.
  */
 export interface Group<Answer> {
-  /** @param sequence the event's place in the account's history */
-  answer(sequence: number, make: () => Promise<Answer>): Promise<Answer>;
+  answer(eventId: string, make: () => Promise<Answer>): Promise<Answer>;
   leave(): void;
 }
 
@@ -18,7 +17,7 @@ const keptForMs = 1_000;
 export function createGroups<Answer>(clock: Clock): (key: string) => Group<Answer> {
   interface Members {
     count: number;
-    answers: Map<number, { madeAt: number; answer: Promise<Answer> }>;
+    answers: Map<string, { madeAt: number; answer: Promise<Answer> }>;
   }
   const groups = new Map<string, Members>();
   return (key) => {
@@ -29,13 +28,13 @@ export function createGroups<Answer>(clock: Clock): (key: string) => Group<Answe
     members.count++;
     let left = false;
     return {
-      answer(sequence, make) {
+      answer(eventId, make) {
         const now = clock.monotonic();
-        const kept = answers.get(sequence);
+        const kept = answers.get(eventId);
         if (kept && now - kept.madeAt <= keptForMs) return kept.answer;
         const answer = make();
-        answers.delete(sequence);
-        answers.set(sequence, { madeAt: now, answer });
+        answers.delete(eventId);
+        answers.set(eventId, { madeAt: now, answer });
         if (answers.size > mostKept) answers.delete(answers.keys().next().value!);
         return answer;
       },

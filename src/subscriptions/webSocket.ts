@@ -8,7 +8,7 @@ import { UnauthenticatedError, whenExpired, type Identity, type ResolveIdentity 
 import type { Log } from '../log.ts';
 import type { RouterProof } from '../routerProof.ts';
 import { isForeignPage, presentedCredentials, presentedHeaders } from './credentials.ts';
-import { refusal, type Answers, type Operations, type Prepared } from './operations.ts';
+import { refusal, type Answers, type Operations, type Prepared, type Take } from './operations.ts';
 import type { Seat, Seats } from './seats.ts';
 import { createTicker } from './ticker.ts';
 
@@ -61,11 +61,14 @@ interface Line {
   subscriptions: Record<string, unknown>;
   hasPonged: boolean;
   cancelExpiry: Cancel | undefined;
+  /** Resolves once it has left this process; undefined where it has at once. Nothing where the socket is closing. */
+  send(message: string): Promise<void> | undefined;
   end(close: Close): void;
 }
 
 /** One GraphQL operation on its way through graphql-ws. */
 interface Args extends ExecutionArgs {
+  id: string;
   prepared: Prepared;
   line: Line;
 }
@@ -128,7 +131,11 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
 
   const protocol = makeServer<Record<string, unknown>, { line: Line }>({
     connectionInitWaitTimeout: initWithinMs,
-    async onConnect({ extra: { line }, connectionParams, subscriptions }) {
+    async onConnect(context) {
+      const { connectionParams, subscriptions } = context;
+      const { line } = context.extra;
+      // Kept for as long as the socket is open, otherwise: a token that nobody needs any more.
+      Object.assign(context, { connectionParams: undefined });
       const found = await identify(line, connectionParams);
       const identity = 'accountId' in found ? found : undefined;
       if (line.socket.readyState !== line.socket.OPEN) return false;
@@ -140,7 +147,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       line.cancelExpiry = whenExpired(identity, clock, () => line.end(closeCodes.expired));
       return true;
     },
-    async onSubscribe({ extra: { line }, subscriptions }, _id, request) {
+    async onSubscribe({ extra: { line }, subscriptions }, id, request) {
       if (Object.keys(subscriptions).length > mostOperations)
         return [refusal('TOO_MANY_OPERATIONS', `One socket carries ${mostOperations} operations at a time.`)];
       const wrong = await contradiction(line, request);
@@ -148,26 +155,36 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       const prepared = operations.prepare(request);
       if (!('document' in prepared)) return prepared;
       const { document, operationName } = prepared;
-      return { document, operationName, prepared, line } as unknown as ExecutionArgs;
+      // Kept for as long as the operation runs: not a copy of the text for each, nor what came with it.
+      Object.assign(request, {
+        query: document.loc!.source.body,
+        variables: undefined,
+        extensions: undefined,
+      });
+      return { document, operationName, id, prepared, line } as unknown as ExecutionArgs;
     },
     execute: (args) => {
       const { prepared, line } = args as unknown as Args;
       return operations.execute(prepared, line.identity!) as Promise<unknown> as Promise<ExecutionResult>;
     },
-    subscribe: (args) => {
-      const { prepared, line } = args as unknown as Args;
+    subscribe: async (args) => {
+      const { id, prepared, line } = args as unknown as Args;
       const subscriber = {
         identity: line.identity!,
         onTooSlow: (cursor: string) => line.end([4429, `Too slow: resume after ${cursor}`]),
         onExpired: () => line.end(closeCodes.expired),
       };
-      return operations.subscribe(prepared, subscriber) as Promise<unknown> as Promise<ExecutionResult>;
+      const answers = await operations.subscribe(prepared, subscriber);
+      if ('errors' in answers) return answers as unknown as ExecutionResult;
+      const start = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
+      return whileDelivered(answers, (answer) => {
+        const sent = line.send(`${start}${answer}}`);
+        answers.handedOver();
+        return sent;
+      });
     },
-    onNext({ subscriptions }, id, _request, _args, result) {
-      (subscriptions[id] as Answers | null)?.handedOver();
-      // Formatted already, and shared.
-      return result as never;
-    },
+    // A query's or mutation's, formatted already.
+    onNext: (_socket, _id, _request, _args, result) => result as never,
     onError: (_socket, _id, _request, errors) =>
       operations.format(errors.filter((error) => error instanceof GraphQLError)),
   });
@@ -181,11 +198,25 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     const line: Line = {
       ...{ socket, stranger, seat, identity: undefined, isRouter: false, subscriptions: {}, hasPonged: true },
       cancelExpiry: undefined,
+      send(message) {
+        if (socket.readyState !== socket.OPEN) return undefined;
+        let sent: PromiseWithResolvers<void> | undefined;
+        socket.send(message, () => {
+          if (paused && socket.bufferedAmount <= mostUnsentBytes) {
+            paused = false;
+            socket.resume();
+          }
+          sent?.resolve();
+        });
+        if (socket.bufferedAmount === 0) return undefined;
+        sent = Promise.withResolvers();
+        return sent.promise;
+      },
       end([code, reason]) {
         if (socket.readyState !== socket.OPEN) return;
         socket.close(code, reason);
         if (line.stranger) clock.timer(closeStrangersWithinMs, () => socket.terminate());
-        for (const running of Object.values(line.subscriptions)) void (running as Answers | null)?.return();
+        for (const running of Object.values(line.subscriptions)) void (running as Running | null)?.return();
       },
     };
     lines.add(line);
@@ -198,17 +229,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (message) =>
-          new Promise((resolve) => {
-            if (socket.readyState !== socket.OPEN) return resolve();
-            socket.send(message, () => {
-              if (paused && socket.bufferedAmount <= mostUnsentBytes) {
-                paused = false;
-                socket.resume();
-              }
-              resolve();
-            });
-          }),
+        send: (message) => line.send(message),
         close: (code, reason) => line.end([code ?? 1000, reason ?? '']),
         onMessage(take) {
           socket.on('message', (message: Buffer, isBinary) => {
@@ -269,6 +290,25 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       cancel();
     },
   };
+}
+
+type Running = ReturnType<typeof whileDelivered>;
+
+/**
+ * What graphql-ws waits for the end of, and ends, while the answers are sent past it: on its way each of them is made to
+ * text anew and waits for half a dozen promises, which is most of what an event costs where thousands follow.
+ */
+function whileDelivered(answers: Answers, take: Take) {
+  const over = { done: true, value: undefined } as const;
+  const iterator = {
+    next: () => answers.deliver(take).then(() => over),
+    return() {
+      answers.stop();
+      return Promise.resolve(over);
+    },
+    [Symbol.asyncIterator]: () => iterator,
+  };
+  return iterator;
 }
 
 const notTheRouter = () => refusal('UNAUTHENTICATED', 'Only the router may ask here.');

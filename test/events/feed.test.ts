@@ -2,7 +2,7 @@ import type { KyselyPlugin } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock as clock } from '../../src/clock.ts';
 import type { Database } from '../../src/db/database.ts';
-import { appendEvents, type SyncEvent } from '../../src/events/events.ts';
+import { appendEvents, sequenceOf, type SyncEvent } from '../../src/events/events.ts';
 import { createEventFeed, CursorError, type EventFeed } from '../../src/events/feed.ts';
 import { databaseKinds } from '../support/databases.ts';
 import { newEvent, until } from '../subscriptions/support.ts';
@@ -11,7 +11,6 @@ describe.each(databaseKinds)('the feed of events, %s', (_kind, open) => {
   let database: Database;
   let feed: EventFeed;
   let troubles: unknown[];
-  const stops: AbortController[] = [];
   beforeEach(async () => {
     database = await open();
     troubles = [];
@@ -19,7 +18,6 @@ describe.each(databaseKinds)('the feed of events, %s', (_kind, open) => {
     feed.start();
   });
   afterEach(async () => {
-    for (const stop of stops.splice(0)) stop.abort();
     await feed.stop();
     await database.close();
     if (troubles.length > 0) throw new Error('the feed was in trouble', { cause: troubles[0] });
@@ -36,15 +34,13 @@ describe.each(databaseKinds)('the feed of events, %s', (_kind, open) => {
     return events.map(({ id }) => id!);
   };
   const follow = async (after?: string, accountId = 'acme', onTooSlow?: (cursor: string) => void) => {
-    const stop = new AbortController();
-    stops.push(stop);
-    const events = await feed.follow(accountId, { after, signal: stop.signal, onTooSlow });
+    const events = await feed.follow(accountId, { after, onTooSlow });
     const received: SyncEvent[] = [];
     const read = async () => {
       for await (const event of events) received.push(event);
       return received;
     };
-    return { events, received, read, stop: () => stop.abort(), ids: () => received.map(({ id }) => id) };
+    return { events, received, read, ids: () => received.map(({ id }) => id) };
   };
   const cursorOf = (sequence: number) => Buffer.from(String(sequence)).toString('base64url');
 
@@ -97,7 +93,7 @@ describe.each(databaseKinds)('the feed of events, %s', (_kind, open) => {
       const reader = await follow(cursorOf(0));
       void reader.read();
       await until(() => reader.received.length > round);
-      reader.stop();
+      await reader.events.return!();
       const sequences = reader.received.map(({ cursor }) =>
         Number(Buffer.from(cursor, 'base64url').toString()),
       );
@@ -221,16 +217,29 @@ describe.each(databaseKinds)('the feed of events, %s', (_kind, open) => {
     await until(() => again.received.length === 300);
   });
 
-  it('ends readers by their signal, by return and with itself', async () => {
-    const [first, second, third] = [await follow(), await follow(), await follow()];
-    expect(feed.readers()).toBe(3);
-    const reads = [first.read(), second.read(), third.read()];
-    first.stop();
-    await second.events.return!();
+  it('ends readers by return and with itself', async () => {
+    const [first, second] = [await follow(), await follow()];
+    expect(feed.readers()).toBe(2);
+    const reads = [first.read(), second.read()];
+    await first.events.return!();
     expect(feed.readers()).toBe(1);
     await feed.stop();
-    expect(await Promise.all(reads)).toEqual([[], [], []]);
+    expect(await Promise.all(reads)).toEqual([[], []]);
     expect(feed.readers()).toBe(0);
+  });
+
+  it('gives a reader only what it wants: of the past, in pages, and of what comes', async () => {
+    const ids = await append(1_500);
+    const received: string[] = [];
+    const isWanted = ({ cursor }: SyncEvent) => sequenceOf(cursor) % 500 === 0;
+    const events = await feed.follow('acme', { after: cursorOf(0), isWanted });
+    void (async () => {
+      for await (const { id } of events) received.push(id);
+    })();
+    await until(() => received.length === 3);
+    for (let i = 0; i < 10; i++) ids.push(...(await append(100)));
+    await until(() => received.length >= 5);
+    expect(received).toEqual([499, 999, 1_499, 1_999, 2_499].map((i) => ids[i]));
   });
 });
 

@@ -2,15 +2,23 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Gateway, GatewaySettings } from './gateways.ts';
 
 const startWithinMs = 20_000;
 
-/** The program, where somebody says where it is: as a dependency it would be 100 MB for one platform. */
-export const grafbase = process.env.GRAFBASE_PROGRAM;
+/** The program that is installed, or that somebody names; undefined where the platform has none. */
+export const grafbase = process.env.GRAFBASE_PROGRAM ?? installed();
+
+/** npm installs `test/gateway/program`, which names it as optional, everywhere, and the program where it runs. */
+function installed(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') return undefined;
+  const { resolve } = createRequire(import.meta.url);
+  return join(dirname(resolve('@grafbase/cli-x86_64-unknown-linux-musl/package.json')), 'grafbase');
+}
 
 export async function openGrafbase({ subgraphs, routerSecret }: GatewaySettings): Promise<Gateway> {
   const home = await mkdtemp(join(tmpdir(), 'grafbase-'));

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { KyselyPlugin } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { databaseKinds, embeddedDatabase } from '../support/databases.ts';
 import { bearer, everything, openEdge, until, type Edge, type Result, type TestAccount } from './support.ts';
@@ -405,5 +406,44 @@ describe('callbacks', () => {
     await named.stop();
     expect(actions()).toEqual(['check', 'complete']);
     await named.product.close();
+  });
+});
+
+describe('a subscription over callbacks that is behind', () => {
+  it('ends with an error that tells nothing, where the table cannot be read', async () => {
+    const router = await openRouter();
+    let isBroken = false;
+    const failing: KyselyPlugin = {
+      transformQuery({ node }) {
+        const text = node.kind === 'RawNode' ? node.sqlFragments.join() : '';
+        if (isBroken && text.includes('cross join lateral')) throw new Error('the line was cut: secret');
+        return node;
+      },
+      transformResult: ({ result }) => Promise.resolve(result),
+    };
+    const edge = await openEdge(async (options) => {
+      const database = await embeddedDatabase(options);
+      return { ...database, db: database.db.withPlugin(failing) };
+    });
+    try {
+      const acme = await edge.account('acme');
+      await acme.append('SYNC_STARTED', 5);
+      isBroken = true;
+      const after = Buffer.from('1').toString('base64url');
+      const headers = { accept, authorization: acme.authorization };
+      const answer = await edge.post(asked(router, everything, {}, { after }), headers);
+      expect(answer.status).toBe(200);
+      await until(() => router.posted.length === 2);
+      const [, { body }] = router.posted as [Posted, Posted];
+      expect(body).toMatchObject({
+        action: 'complete',
+        errors: [{ extensions: { code: 'INTERNAL_SERVER_ERROR' } }],
+      });
+      expect(JSON.stringify(body)).not.toContain('secret');
+      expect(edge.product.feed.readers()).toBe(0);
+    } finally {
+      await edge.close();
+      await router.close();
+    }
   });
 });

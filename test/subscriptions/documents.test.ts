@@ -65,17 +65,17 @@ describe('a group', () => {
     const join = createGroups<number>({ ...systemClock, monotonic: () => now });
     const [first, second, other] = [join('key'), join('key'), join('another key')];
     const make = () => Promise.resolve(++made);
-    expect(await first.answer(1, make)).toBe(1);
-    expect(await second.answer(1, make)).toBe(1);
-    expect(await second.answer(2, make)).toBe(2);
-    expect(await other.answer(1, make)).toBe(3);
+    expect(await first.answer('event 1', make)).toBe(1);
+    expect(await second.answer('event 1', make)).toBe(1);
+    expect(await second.answer('event 2', make)).toBe(2);
+    expect(await other.answer('event 1', make)).toBe(3);
     now = 1_001;
-    expect(await second.answer(1, make)).toBe(4);
+    expect(await second.answer('event 1', make)).toBe(4);
     first.leave();
     first.leave();
-    expect(await second.answer(1, make)).toBe(4);
+    expect(await second.answer('event 1', make)).toBe(4);
     second.leave();
-    expect(await join('key').answer(1, make)).toBe(5);
+    expect(await join('key').answer('event 1', make)).toBe(5);
   });
 });
 

@@ -169,7 +169,7 @@ describe('the second wall', () => {
       (own) => own.transaction().execute((trx) => kept(trx, {})),
     ];
     const reader = async (place: number) => {
-      for (let i = 0; i < 50; i++) {
+      for (let i = 0; i < 20; i++) {
         const accountId = accounts[(place + i * 7) % 100]!;
         const rows = await ways[(place + i) % 4]!(database.forAccount(accountId));
         if (rows.length !== 1 || rows[0]!.account_id !== accountId) wrong.push([accountId, rows]);

@@ -1,0 +1,100 @@
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { once } from 'node:events';
+import fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, describe, expect, it } from 'vitest';
+import { boundAnswers, type AnswerLimits } from '../src/answers.ts';
+import { systemClock as clock } from '../src/clock.ts';
+import { createLog } from '../src/log.ts';
+
+/** More than a socket's buffers take, on either side. */
+const answer = 'x'.repeat(16 * 1024 * 1024);
+const forEver: AnswerLimits = { takeWithinMs: 600_000, mostHeldBytes: Number.MAX_SAFE_INTEGER };
+
+describe('an answer that nobody reads', () => {
+  let app: FastifyInstance;
+  let logged = '';
+  /** Ours, by the client's port. A client that reads nothing does not hear that its line has gone. */
+  const lines = new Map<number, Socket>();
+  const clients: Socket[] = [];
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.destroy();
+    app.server.closeAllConnections();
+    await app.close();
+  });
+
+  const serve = async (limits: Partial<AnswerLimits>) => {
+    app = fastify();
+    logged = '';
+    const log = createLog('warn', { write: (line: string) => void (logged += line) });
+    boundAnswers(app, { clock, log, limits: { ...forEver, ...limits } });
+    app.get('/', (_request, reply) => reply.type('text/plain').send(answer));
+    app.get('/small', (_request, reply) => reply.send('small'));
+    app.server.on('connection', (line) => lines.set(line.remotePort!, line));
+    await app.listen({ port: 0, host: '127.0.0.1' });
+  };
+  /** Asks so many times at once, and reads nothing until `read`. */
+  const ask = (times = 1) => {
+    const client = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+    clients.push(client);
+    client.pause().write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(times));
+    client.on('error', () => undefined);
+    let bytes = 0;
+    const hasGone = () => lines.get(client.localPort!)?.destroyed;
+    return {
+      hasGone,
+      gone: () => expect.poll(hasGone, { timeout: 20_000 }).toBe(true),
+      async read() {
+        client.on('data', (chunk: Buffer) => (bytes += chunk.length)).resume();
+        await expect.poll(() => bytes, { timeout: 20_000 }).toBeGreaterThanOrEqual(answer.length);
+      },
+    };
+  };
+  it('ends with its line when the time is up', async () => {
+    await serve({ takeWithinMs: 300 });
+    await ask().gone();
+    expect(logged.match(/an answer was not read/g)).toHaveLength(1);
+  });
+
+  it('waits until then', async () => {
+    await serve({});
+    const client = ask();
+    await clock.sleep(300);
+    await client.read();
+    expect(client.hasGone()).toBe(false);
+  });
+
+  it('gives way, the oldest first, when all of them hold too much', async () => {
+    await serve({ mostHeldBytes: 2.5 * answer.length });
+    const [first, second] = [ask(), ask()];
+    await clock.sleep(300);
+    const third = ask();
+    await first.gone();
+    await Promise.all([second.read(), third.read()]);
+    expect(logged.match(/an answer was not read/g)).toHaveLength(1);
+  });
+
+  it('counts what a line has asked for behind it, and only while the line is there', async () => {
+    await serve({ mostHeldBytes: 5.5 * answer.length });
+    const [greedy, modest] = [ask(10), ask()];
+    await greedy.gone();
+    await modest.read();
+    const later = ask(5);
+    await later.read();
+    expect(later.hasGone()).toBe(false);
+    expect(logged.match(/an answer was not read/g)).toHaveLength(1);
+  });
+
+  it('is none where it was read, however late the next one is asked for', async () => {
+    await serve({ takeWithinMs: 200 });
+    const { port } = app.server.address() as AddressInfo;
+    const client = connect(port, '127.0.0.1');
+    clients.push(client);
+    for (let i = 0; i < 3; i++) {
+      client.write('GET /small HTTP/1.1\r\nhost: x\r\n\r\n');
+      const [chunk] = (await once(client, 'data')) as [Buffer];
+      expect(chunk.toString()).toContain('small');
+      await clock.sleep(300);
+    }
+    expect(logged).toBe('');
+  });
+});

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Cancel, Clock } from './clock.ts';
@@ -21,9 +22,10 @@ interface Held {
 
 /**
  * Bounds what is held of answers that nobody reads. An answer is one text, written at once: the smallest form that it
- * has, and what is not read of it waits in memory. `node:http` would wait for its reader for ever. Here whoever takes too
- * long is hung up on, and so is, when all of them hold too much together, whoever has been at it longest: a client may ask
- * on a line many times without reading. Event streams and WebSockets have bounds of their own.
+ * has, and what is not read of it waits in memory. `node:http` would wait for its reader for ever, and work meanwhile on all
+ * that a client has asked for behind it. Here a line has one request at a time; whoever takes too long is hung up on; and so
+ * is, when all of them hold too much together, whoever has been at it longest. Event streams and WebSockets have bounds of
+ * their own.
  */
 export function boundAnswers(
   app: FastifyInstance,
@@ -52,6 +54,14 @@ export function boundAnswers(
     cancel = held.size > 0 ? clock.timer(limits.takeWithinMs / 10, look) : undefined;
   };
 
+  const last = new WeakMap<Socket, ServerResponse>();
+  app.addHook('onRequest', ({ raw: { socket: line } }, { raw: response }, done) => {
+    const before = last.get(line);
+    last.set(line, response);
+    if (!before || before.writableFinished) done();
+    // Where the line ends before, nobody is there any more to work for.
+    else before.once('finish', () => done());
+  });
   app.addHook('onSend', ({ raw: { socket: line } }, { raw: response }, payload, done) => {
     const isText = typeof payload === 'string' || Buffer.isBuffer(payload);
     if (isText && !line.destroyed) {

@@ -13,6 +13,7 @@ const forEver: AnswerLimits = { takeWithinMs: 600_000, mostHeldBytes: Number.MAX
 describe('an answer that nobody reads', () => {
   let app: FastifyInstance;
   let logged = '';
+  let asked = 0;
   /** Ours, by the client's port. A client that reads nothing does not hear that its line has gone. */
   const lines = new Map<number, Socket>();
   const clients: Socket[] = [];
@@ -25,9 +26,13 @@ describe('an answer that nobody reads', () => {
   const serve = async (limits: Partial<AnswerLimits>) => {
     app = fastify();
     logged = '';
+    asked = 0;
     const log = createLog('warn', { write: (line: string) => void (logged += line) });
     boundAnswers(app, { clock, log, limits: { ...forEver, ...limits } });
-    app.get('/', (_request, reply) => reply.type('text/plain').send(answer));
+    app.get('/', (_request, reply) => {
+      asked++;
+      return reply.type('text/plain').send(answer);
+    });
     app.get('/small', (_request, reply) => reply.send('small'));
     app.server.on('connection', (line) => lines.set(line.remotePort!, line));
     await app.listen({ port: 0, host: '127.0.0.1' });
@@ -39,13 +44,16 @@ describe('an answer that nobody reads', () => {
     client.pause().write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(times));
     client.on('error', () => undefined);
     let bytes = 0;
-    const hasGone = () => lines.get(client.localPort!)?.destroyed;
+    let port = 0;
+    client.on('connect', () => (port = client.localPort!));
+    const hasGone = () => lines.get(port)?.destroyed;
     return {
       hasGone,
       gone: () => expect.poll(hasGone, { timeout: 20_000 }).toBe(true),
-      async read() {
+      leave: () => void client.destroy(),
+      async read(times = 1) {
         client.on('data', (chunk: Buffer) => (bytes += chunk.length)).resume();
-        await expect.poll(() => bytes, { timeout: 20_000 }).toBeGreaterThanOrEqual(answer.length);
+        await expect.poll(() => bytes, { timeout: 20_000 }).toBeGreaterThanOrEqual(times * answer.length);
       },
     };
   };
@@ -73,15 +81,26 @@ describe('an answer that nobody reads', () => {
     expect(logged.match(/an answer was not read/g)).toHaveLength(1);
   });
 
-  it('counts what a line has asked for behind it, and only while the line is there', async () => {
-    await serve({ mostHeldBytes: 5.5 * answer.length });
-    const [greedy, modest] = [ask(10), ask()];
-    await greedy.gone();
-    await modest.read();
-    const later = ask(5);
-    await later.read();
-    expect(later.hasGone()).toBe(false);
-    expect(logged.match(/an answer was not read/g)).toHaveLength(1);
+  it('is the only one of its line, whatever was asked for behind it', async () => {
+    await serve({});
+    const client = ask(3);
+    await expect.poll(() => asked).toBe(1);
+    await clock.sleep(300);
+    expect(asked).toBe(1);
+    await client.read(3);
+    expect(asked).toBe(3);
+  });
+
+  it('is not counted once its line is gone', async () => {
+    await serve({ mostHeldBytes: 2.5 * answer.length });
+    for (let i = 0; i < 4; i++) {
+      const client = ask(2);
+      await expect.poll(() => asked).toBe(i + 1);
+      client.leave();
+      await client.gone();
+    }
+    await ask().read();
+    expect(logged).toBe('');
   });
 
   it('is none where it was read, however late the next one is asked for', async () => {

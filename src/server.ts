@@ -11,6 +11,7 @@ import type { GraphQLSchema } from 'graphql';
 import { callsReport, overBudget } from '../resolvers/callBudget.ts';
 import { createContext, forgetAsked, type Context, type Core } from '../resolvers/context.ts';
 import { createFormatError } from '../resolvers/formatError.ts';
+import { boundAnswers, usualAnswerLimits } from './answers.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
 import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
@@ -75,6 +76,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 200 },
   });
+  boundAnswers(app, { clock: options.clock, log, limits: usualAnswerLimits });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'There is nothing here.' }));

@@ -1,7 +1,8 @@
-import { sql, type Kysely, type SelectQueryBuilder } from 'kysely';
+import { sql, type Kysely, type Selectable } from 'kysely';
 import type { Clock } from '../clock.ts';
 import { fromStored } from '../db/problems.ts';
-import type { ConnectionStatus, Tables } from '../db/tables.ts';
+import { statement, type Value } from '../db/statements.ts';
+import type { ConnectionStatus, StoredProblem, Tables } from '../db/tables.ts';
 import { problem, type IntegrationProblem } from '../errors.ts';
 import type { ConnectionRef } from '../oauth/accountKeys.ts';
 
@@ -24,7 +25,7 @@ export interface Connection extends ConnectionRef {
   reauthorizeBy: Date | null;
 }
 
-const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
+const uuid = /^[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}$/;
 export const isUuid = (text: string): boolean => uuid.test(text);
 
 /** One statement. Ids that are malformed, unknown or another account's are absent from the answer alike. */
@@ -36,9 +37,7 @@ export async function findConnections(
 ): Promise<Map<string, Connection>> {
   const wellFormed = ids.filter(isUuid).map((id) => id.toLowerCase());
   if (wellFormed.length === 0) return new Map();
-  const found = await selectConnections(db, accountId)
-    .where('c.id', '=', sql<string>`any(${wellFormed}::uuid[])`)
-    .execute();
+  const found = await connectionsById(db, { accountId, ids: wellFormed });
   return new Map(found.map((row) => [row.id, connectionOf(row, clock)]));
 }
 
@@ -48,46 +47,41 @@ export async function listConnections(
   clock: Clock,
   accountId: string,
 ): Promise<Connection[]> {
-  const rows = await selectConnections(db, accountId)
-    .orderBy('c.created_at', 'desc')
-    .orderBy('c.id')
-    .execute();
+  const rows = await allConnections(db, { accountId });
   return rows.map((row) => connectionOf(row, clock));
 }
 
-const columns = [
-  'c.account_id',
-  'c.id',
-  'c.integration_id',
-  'c.status',
-  'c.external_id',
-  'c.scopes',
-  'c.problem',
-  'c.generation',
-  'c.authorize_by',
-  'c.created_at',
-  'c.connected_at',
-  'c.disconnected_at',
-  'c.checked_at',
-  't.expires_at',
-  't.issued_at',
-  't.refresh_due_at',
-  't.refresh_token_expires_at',
-  't.refresh_problem',
-  't.refresh_retry_at',
-] as const;
+type Row = Omit<
+  Selectable<Tables['connections']>,
+  'created_by' | 'profile' | 'profile_at' | 'profile_external_id' | 'probe_at' | 'records_erased_at'
+> & {
+  expires_at: Date | null;
+  issued_at: Date | null;
+  refresh_due_at: Date | null;
+  refresh_token_expires_at: Date | null;
+  refresh_problem: StoredProblem | null;
+  refresh_retry_at: Date | null;
+};
 
-function selectConnections(db: Kysely<Tables>, accountId: string) {
-  return db
-    .selectFrom('connections as c')
-    .leftJoin('oauth_tokens as t', (join) =>
-      join.onRef('t.account_id', '=', 'c.account_id').onRef('t.connection_id', '=', 'c.id'),
-    )
-    .select(columns)
-    .where('c.account_id', '=', accountId);
-}
+const columns = sql`c.account_id, c.id, c.integration_id, c.status, c.external_id, c.scopes, c.problem, c.generation,
+  c.authorize_by, c.created_at, c.connected_at, c.disconnected_at, c.checked_at, t.expires_at, t.issued_at,
+  t.refresh_due_at, t.refresh_token_expires_at, t.refresh_problem, t.refresh_retry_at`;
+const token = sql`
+  left join lateral (
+    select * from oauth_tokens where account_id = c.account_id and connection_id = c.id limit 1
+  ) t on true`;
 
-type Row = ReturnType<typeof selectConnections> extends SelectQueryBuilder<never, never, infer O> ? O : never;
+const connectionsById = statement(
+  (_, value: Value<{ accountId: string; ids: readonly string[] }>) => sql<Row>`
+    select ${columns} from connections c ${token}
+    where c.account_id = ${value('accountId')} and c.id = any(${value('ids')}::uuid[])`,
+);
+
+const allConnections = statement(
+  (_, value: Value<{ accountId: string }>) => sql<Row>`
+    select ${columns} from connections c ${token}
+    where c.account_id = ${value('accountId')} order by c.created_at desc, c.id`,
+);
 
 function connectionOf(row: Row, clock: Clock): Connection {
   return {

@@ -72,7 +72,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     let raised = false;
     return {
       ...{ kind: 'postgres', databaseUrl, ...whole },
-      forAccount: (accountId) => (raised ? forAccount(accountId) : whole.db),
+      forAccount: (accountId) => forAccount(accountId, raised),
       raiseWall: async () => (raised = await raiseWall(whole.db)),
     };
   }

@@ -86,17 +86,29 @@ function place(databaseUrl: string): string {
   return `host ${host}, port ${port}, database ${database ?? ''}`;
 }
 
+type Parse = (text: string) => unknown;
+
+/** What `pg` would read otherwise, or slower. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): Parse {
+  const usual = pg.types.getTypeParser(oid, format) as Parse;
+  if (format === 'binary') return usual;
+  if (oid === pg.types.builtins.INT8) return parseInt8;
+  return oid === pg.types.builtins.TIMESTAMPTZ ? (text) => parseTimestamp(text) ?? usual(text) : usual;
+}
+
 /**
  * `int8` as a number, which every count and sequence of ours fits; past 2^53 as a bigint, never rounded. `pg` would
  * give strings, PGlite gives what is said here.
  */
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
-  if (oid !== pg.types.builtins.INT8 || format === 'binary')
-    return pg.types.getTypeParser(oid, format) as (text: string) => unknown;
-  return (text: string) => {
-    const number = Number(text);
-    return Number.isSafeInteger(number) ? number : BigInt(text);
-  };
+function parseInt8(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) ? number : BigInt(text);
+}
+
+/** In half the time, which is a sixth of what a list of connections takes. Undefined: years before 1000, infinity. */
+function parseTimestamp(text: string): Date | undefined {
+  const date = text.startsWith('0') ? undefined : new Date(text);
+  return date && Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 /**

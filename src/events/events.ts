@@ -9,6 +9,7 @@ import {
 import type { Clock } from '../clock.ts';
 import { decodeCursor, encodeCursor, pageOf, type Page, type PageRequest } from '../db/pages.ts';
 import { fromStored } from '../db/problems.ts';
+import { statement, type Value } from '../db/statements.ts';
 import type { Tables } from '../db/tables.ts';
 import type { IntegrationProblem } from '../errors.ts';
 
@@ -149,6 +150,18 @@ export interface SyncEvent {
   userId: string | null;
 }
 
+type Wanted = { accountId: string; connectionIds: readonly string[]; after: bigint; most: number };
+const eventsOf = statement(
+  (_, value: Value<Wanted>) => sql<SyncEventRow>`
+    select e.* from unnest(${value('connectionIds')}::uuid[]) as c (id)
+    cross join lateral (
+      select * from sync_events
+      where account_id = ${value('accountId')} and connection_id = c.id and sequence > ${value('after')}
+      order by sequence limit ${value('most')}
+    ) e
+    order by e.sequence`,
+);
+
 /** A page of the events of each of several connections of one account, oldest first, in one statement. */
 export async function listEvents(
   db: Kysely<Tables>,
@@ -157,14 +170,7 @@ export async function listEvents(
   request: PageRequest,
 ): Promise<Map<string, Page<SyncEvent>>> {
   const after = request.after === null ? 0n : BigInt(request.after);
-  const { rows } = await sql<SyncEventRow>`
-    select e.* from unnest(${connectionIds}::uuid[]) as c (id)
-    cross join lateral (
-      select * from sync_events
-      where account_id = ${accountId} and connection_id = c.id and sequence > ${after}
-      order by sequence limit ${request.first + 1}
-    ) e
-    order by e.sequence`.execute(db);
+  const rows = await eventsOf(db, { accountId, connectionIds, after, most: request.first + 1 });
   const byConnection = Map.groupBy(rows.map(eventOf), (event) => event.connectionId);
   const page = (id: string) =>
     pageOf(byConnection.get(id) ?? [], request, (event) => decodeCursor(event.cursor)!);

@@ -1,5 +1,6 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { Clock } from '../clock.ts';
+import { statement, type Value } from '../db/statements.ts';
 import type { Tables } from '../db/tables.ts';
 import {
   newDataKey,
@@ -71,18 +72,21 @@ export interface StoredDataKey extends SealedDataKey {
   createdAt: Date;
 }
 
+const keysOf = statement((db, value: Value<{ accountIds: readonly string[] }>) =>
+  db
+    .selectFrom('account_keys')
+    .selectAll()
+    .where('account_id', '=', sql<string>`any(${value('accountIds')}::text[])`)
+    .orderBy('created_at', 'desc')
+    .orderBy('id'),
+);
+
 /** The keys of each account from the newest on. */
 export async function dataKeysOf(
   db: Kysely<Tables>,
   accountIds: readonly string[],
 ): Promise<StoredDataKey[]> {
-  const rows = await db
-    .selectFrom('account_keys')
-    .selectAll()
-    .where('account_id', 'in', accountIds)
-    .orderBy('created_at', 'desc')
-    .orderBy('id')
-    .execute();
+  const rows = await keysOf(db, { accountIds });
   return rows.map((row) => ({
     accountId: row.account_id,
     id: row.id,

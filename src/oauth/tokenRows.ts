@@ -8,6 +8,7 @@ import {
   type Updateable,
 } from 'kysely';
 import type { Clock } from '../clock.ts';
+import { statement, type Value } from '../db/statements.ts';
 import type { Tables } from '../db/tables.ts';
 import type { AccountKeys, ConnectionRef, Open } from './accountKeys.ts';
 
@@ -62,6 +63,14 @@ export type Release = Pick<
   | 'refresh_due_at'
 >;
 
+const tokensOf = statement(
+  (_, value: Value<{ accountId: string; ids: readonly string[] }>) => sql<TokenRow>`
+    select t.* from unnest(${value('ids')}::uuid[]) as asked (id)
+    cross join lateral (
+      select * from oauth_tokens where account_id = ${value('accountId')} and connection_id = asked.id limit 1
+    ) t`,
+);
+
 /** PostgreSQL's channel on which processes tell each other that a lease has ended; the payload is a connection's id. */
 export const tokenChannel = 'oauth_tokens';
 
@@ -79,12 +88,8 @@ export function createTokenRows(deps: {
       const found = new Map<string, StoredToken>();
       await Promise.all(
         [...Map.groupBy(refs, (ref) => ref.accountId)].map(async ([accountId, own]) => {
-          const list = await forAccount(accountId)
-            .selectFrom('oauth_tokens')
-            .selectAll()
-            .where('account_id', '=', accountId)
-            .where('connection_id', 'in', [...new Set(own.map((ref) => ref.id))])
-            .execute();
+          const ids = [...new Set(own.map((ref) => ref.id))];
+          const list = await tokensOf(forAccount(accountId), { accountId, ids });
           // After the rows: a value may have been sealed anew meanwhile, with a key that is new too.
           const open = await keys.opener(forAccount(accountId), accountId);
           for (const row of list) found.set(keyOf(accountId, row.connection_id), { row, open });

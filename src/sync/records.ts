@@ -1,7 +1,8 @@
-import { sql, type Kysely, type RawBuilder } from 'kysely';
+import { sql, type Kysely } from 'kysely';
 import type { Clock } from '../clock.ts';
 import type { Connection } from '../connections/connection.ts';
 import { pageOf, type Page, type PageRequest } from '../db/pages.ts';
+import { statement, type Value } from '../db/statements.ts';
 import type { StoredProfile, Tables } from '../db/tables.ts';
 import { IntegrationError, type ProblemCode } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -71,6 +72,42 @@ export interface StoredRecord extends KnownRecord {
 /** What a cursor of `listRecords` decodes to. */
 export const recordPosition = /^\d{1,16} [^]{1,256}$/;
 
+interface PagesWanted {
+  accountId: string;
+  connectionIds: readonly string[];
+  resource: string;
+  updatedAfter: Date | null;
+  /** The position after which they begin; both null for the first. */
+  micros: string | null;
+  externalId: string | null;
+  most: number;
+}
+type PagedRecord = StoredRecord & { connectionId: string; micros: string };
+
+const changedAt = sql`coalesce(updated_at, fetched_at)`;
+/** Bounds instead of conditions that a null switches off: those would keep a plan for all values from the index. */
+const recordPages = statement(
+  (_, value: Value<PagesWanted>) => sql<PagedRecord>`
+    select r.* from unnest(${value('connectionIds')}::uuid[]) as asked (id)
+    cross join lateral (
+      select * from connections where account_id = ${value('accountId')} and id = asked.id limit 1
+    ) c
+    cross join lateral (
+      select connection_id as "connectionId", external_id as "externalId", payload, updated_at as "updatedAt",
+        fetched_at as "fetchedAt", deleted, (extract(epoch from ${changedAt}) * 1000000)::int8::text as micros
+      from external_records
+      where account_id = c.account_id and connection_id = c.id and resource = ${value('resource')}
+        and account_external_id = c.external_id
+        and (${value('updatedAfter')}::timestamptz is not null or not deleted)
+        and ${changedAt} > coalesce(${value('updatedAfter')}::timestamptz, '-infinity')
+        and (${changedAt}, external_id) > (
+          coalesce(to_timestamp(${value('micros')}::int8 / 1000000)
+            + (${value('micros')}::int8 % 1000000) * interval '1 microsecond', '-infinity'),
+          coalesce(${value('externalId')}::text, ''))
+      order by ${changedAt}, external_id limit ${value('most')}
+    ) r`,
+);
+
 /**
  * A page of what is stored of each of several connections of one account, by the time of the change, the oldest first:
  * who reads on from the last cursor sees everything that has changed since. With `updatedAfter` the deleted are among
@@ -88,25 +125,10 @@ export async function listRecords(
     request.after?.slice(0, space) ?? null,
     request.after?.slice(space + 1) ?? null,
   ];
-  const changedAt = sql`coalesce(updated_at, fetched_at)`;
-  const { rows } = await sql<StoredRecord & { connectionId: string; micros: string }>`
-    select r.* from unnest(${connectionIds}::uuid[]) as i (id)
-    join connections c on c.account_id = ${accountId} and c.id = i.id
-    cross join lateral (
-      select connection_id as "connectionId", external_id as "externalId", payload, updated_at as "updatedAt",
-        fetched_at as "fetchedAt", deleted, (extract(epoch from ${changedAt}) * 1000000)::int8::text as micros
-      from external_records
-      where account_id = c.account_id and connection_id = c.id and resource = ${resource}
-        and account_external_id = c.external_id
-        and (${updatedAfter}::timestamptz is not null or not deleted)
-        and ${changedAt} > coalesce(${updatedAfter}::timestamptz, '-infinity')
-        and (${micros}::int8 is null or (${changedAt}, external_id)
-          > (to_timestamp(${micros}::int8 / 1000000) + (${micros}::int8 % 1000000) * interval '1 microsecond',
-            ${externalId}::text))
-      order by ${changedAt}, external_id limit ${request.first + 1}
-    ) r`.execute(db);
+  const wanted = { accountId, connectionIds, resource, updatedAfter, micros, externalId };
+  const rows = await recordPages(db, { ...wanted, most: request.first + 1 });
   const byConnection = Map.groupBy(rows, (row) => row.connectionId);
-  const position = (row: StoredRecord & { micros: string }) => `${row.micros} ${row.externalId}`;
+  const position = (row: PagedRecord) => `${row.micros} ${row.externalId}`;
   return new Map(connectionIds.map((id) => [id, pageOf(byConnection.get(id) ?? [], request, position)]));
 }
 
@@ -129,6 +151,46 @@ export function mayBeStale(error: unknown): boolean {
   return error instanceof IntegrationError && error.retryable && passing.has(error.code);
 }
 
+type KeyedRecord = RecordKey & KnownRecord;
+interface KeysWanted {
+  accountId: string;
+  connectionIds: readonly string[];
+  resources: readonly string[];
+  externalIds: readonly string[];
+}
+
+/** By order, for the primary key alone has it: by equality the index of pages would do as well, all of it. */
+const recordsByKey = statement(
+  (_, value: Value<KeysWanted>) => sql<KeyedRecord>`
+    select r.connection_id as "connectionId", r.resource, r.external_id as "externalId",
+      r.payload, r.updated_at as "updatedAt", r.fetched_at as "fetchedAt", r.deleted
+    from unnest(${value('connectionIds')}::uuid[], ${value('resources')}::text[], ${value('externalIds')}::text[])
+      as k (connection_id, resource, external_id)
+    cross join lateral (
+      select * from connections where account_id = ${value('accountId')} and id = k.connection_id limit 1
+    ) c
+    cross join lateral (
+      select * from external_records where account_id = c.account_id and connection_id = c.id
+        and resource = k.resource and external_id >= k.external_id order by external_id limit 1
+    ) r
+    where c.status = 'ACTIVE' and r.account_external_id = c.external_id and r.external_id = k.external_id`,
+);
+
+interface StoredProfileRow {
+  id: string;
+  profile: StoredProfile;
+  profile_at: Date;
+}
+
+const profilesOf = statement(
+  (_, value: Value<{ accountId: string; connectionIds: readonly string[] }>) => sql<StoredProfileRow>`
+    select c.id, c.profile, c.profile_at from unnest(${value('connectionIds')}::uuid[]) as asked (id)
+    cross join lateral (
+      select * from connections where account_id = ${value('accountId')} and id = asked.id limit 1
+    ) c
+    where c.status = 'ACTIVE' and c.profile_external_id = c.external_id`,
+);
+
 export function createRecordStore(deps: {
   forAccount: (accountId: string) => Kysely<Tables>;
   clock: Clock;
@@ -145,8 +207,6 @@ export function createRecordStore(deps: {
       return otherwise;
     }
   };
-  const rowsUnless = <T>(accountId: string, failed: string, query: RawBuilder<T>): Promise<T[]> =>
-    unless<T[]>(failed, [], async () => (await query.execute(forAccount(accountId))).rows);
 
   return {
     async keep(reads) {
@@ -163,16 +223,14 @@ export function createRecordStore(deps: {
 
     async find(accountId, keys) {
       if (keys.length === 0) return new Map();
-      const query = sql<RecordKey & KnownRecord>`
-        select r.connection_id as "connectionId", r.resource, r.external_id as "externalId",
-          r.payload, r.updated_at as "updatedAt", r.fetched_at as "fetchedAt", r.deleted
-        from unnest(${keys.map((key) => key.connectionId)}::uuid[], ${keys.map((key) => key.resource)}::text[],
-          ${keys.map((key) => key.externalId)}::text[]) as k (connection_id, resource, external_id)
-        join connections c on c.account_id = ${accountId} and c.id = k.connection_id and c.status = 'ACTIVE'
-        join external_records r on r.account_id = c.account_id and r.connection_id = c.id
-          and r.resource = k.resource and r.external_id = k.external_id
-          and r.account_external_id = c.external_id`;
-      const rows = await rowsUnless(accountId, 'stored records could not be read', query);
+      const rows = await unless<KeyedRecord[]>('stored records could not be read', [], () =>
+        recordsByKey(forAccount(accountId), {
+          accountId,
+          connectionIds: keys.map((key) => key.connectionId),
+          resources: keys.map((key) => key.resource),
+          externalIds: keys.map((key) => key.externalId),
+        }),
+      );
       return new Map(rows.map((row) => [recordKey(row), row]));
     },
 
@@ -199,15 +257,15 @@ export function createRecordStore(deps: {
         update connections c
         set profile = due.profile, profile_at = due.fetched_at, profile_external_id = c.external_id
         from due where c.account_id = due.account_id and c.id = due.id`;
-      await rowsUnless(of[0]!.accountId, 'profiles that were read could not be stored', query);
+      await unless('profiles that were read could not be stored', undefined, async () => {
+        await query.execute(forAccount(of[0]!.accountId));
+      });
     },
 
     async findProfiles(accountId, connectionIds) {
-      const query = sql<{ id: string; profile: StoredProfile; profile_at: Date }>`
-        select id, profile, profile_at from connections
-        where account_id = ${accountId} and id = any(${connectionIds}::uuid[]) and status = 'ACTIVE'
-          and profile_external_id = external_id`;
-      const rows = await rowsUnless(accountId, 'stored profiles could not be read', query);
+      const rows = await unless<StoredProfileRow[]>('stored profiles could not be read', [], () =>
+        profilesOf(forAccount(accountId), { accountId, connectionIds }),
+      );
       return new Map(rows.map((row) => [row.id, { ...row.profile, fetchedAt: row.profile_at }]));
     },
   };

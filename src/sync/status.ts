@@ -1,6 +1,7 @@
-import { sql, type Kysely } from 'kysely';
+import { sql, type Kysely, type Selectable } from 'kysely';
 import type { Connection } from '../connections/connection.ts';
 import { fromStored } from '../db/problems.ts';
+import { statement, type Value } from '../db/statements.ts';
 import type { SyncState, Tables } from '../db/tables.ts';
 import type { IntegrationProblem } from '../errors.ts';
 
@@ -39,6 +40,22 @@ export interface SyncStatus {
   problem: IntegrationProblem | null;
 }
 
+type Row = Selectable<Tables['sync_statuses']> & { next_poll_at: Date | null; due_at: Date | null };
+
+const statusesOf = statement(
+  (_, value: Value<{ accountId: string; ids: readonly string[] }>) => sql<Row>`
+    select s.*, greatest(r.next_poll_at, s.last_polled_at, '1970-01-01') as next_poll_at, r.next_poll_at as due_at
+    from unnest(${value('ids')}::uuid[]) as asked (id)
+    cross join lateral (
+      select * from sync_statuses where account_id = ${value('accountId')} and connection_id = asked.id
+      order by resource offset 0
+    ) s
+    left join lateral (
+      select next_poll_at from sync_rounds
+      where account_id = s.account_id and connection_id = s.connection_id and resource = s.resource limit 1
+    ) r on true`,
+);
+
 /**
  * The statuses of connections that were loaded for their account, in one statement; by resource name. A connection
  * that is not ACTIVE does not sync, whatever its row says: PAUSED, with the connection's own problem.
@@ -48,25 +65,7 @@ export async function listSyncStatuses(
   accountId: string,
   connections: readonly Connection[],
 ): Promise<Map<string, SyncStatus[]>> {
-  const rows = await db
-    .selectFrom('sync_statuses as s')
-    .leftJoin('sync_rounds as r', (join) =>
-      join
-        .onRef('r.account_id', '=', 's.account_id')
-        .onRef('r.connection_id', '=', 's.connection_id')
-        .onRef('r.resource', '=', 's.resource'),
-    )
-    .selectAll('s')
-    .select(sql<Date | null>`greatest(r.next_poll_at, s.last_polled_at, '1970-01-01')`.as('next_poll_at'))
-    .select('r.next_poll_at as due_at')
-    .where('s.account_id', '=', accountId)
-    .where(
-      's.connection_id',
-      '=',
-      sql<string>`any(${connections.map((connection) => connection.id)}::uuid[])`,
-    )
-    .orderBy('s.resource')
-    .execute();
+  const rows = await statusesOf(db, { accountId, ids: connections.map((connection) => connection.id) });
   const byId = new Map(connections.map((connection) => [connection.id, connection]));
   const statuses = rows.map((row): SyncStatus => {
     const connection = byId.get(row.connection_id)!;

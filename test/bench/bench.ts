@@ -10,6 +10,7 @@ import { graphql } from './graphql.ts';
 import { idleKeys } from './idleKeys.ts';
 import { openBenchDatabase } from './postgres.ts';
 import { queue } from './queue.ts';
+import { reads } from './reads.ts';
 import { asJson, asTable, type Row } from './report.ts';
 import { retry } from './retry.ts';
 import { scale } from './scale.ts';
@@ -27,6 +28,7 @@ const benches: readonly Bench[] = [
   accuracy,
   fetchMany,
   graphql,
+  reads,
   subscriptions,
   webhooks,
   sync,
@@ -35,8 +37,8 @@ const benches: readonly Bench[] = [
 
 const usage = `npm run bench -- [name ...] [options]
 
-Measures the rate limiter, the queue, the retries, subscriptions, webhooks and the sync against the libraries one would otherwise take, and
-what a provider's file chooses against the other ways its API has, in the same run. Names: only these.
+Measures the rate limiter, the queue, the retries, reads, subscriptions, webhooks and the sync against the libraries one
+would otherwise take, and what a provider's file chooses against the other ways its API has, in the same run. Names: only these.
 Only ratios count: absolute figures differ by machine and by hour. A goal that is missed is printed, and no failure.
 
   --only <name>    the same as a name

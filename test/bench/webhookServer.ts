@@ -78,5 +78,9 @@ if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {
   const [way, databaseUrl] = process.argv.slice(2) as [Way, string];
   const app = await serve(way, databaseUrl);
   process.on('disconnect', () => process.exit(0));
+  process.on('message', () => {
+    const { user, system } = process.cpuUsage();
+    process.send!({ cpuMs: (user + system) / 1_000 });
+  });
   process.send({ port: (app.server.address() as AddressInfo).port });
 }

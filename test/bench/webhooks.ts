@@ -11,6 +11,7 @@ import { createCatalog } from '../../src/providers/catalog.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { intuitScheme } from '../../src/providers/signatures.ts';
 import { createDeliveries } from '../../src/webhooks/deliver.ts';
+import { insertDeliveries, type NewDelivery } from '../../src/webhooks/deliveryRows.ts';
 import { sign } from '../../src/webhooks/verify.ts';
 import { cloudEvents } from '../support/webhooks.ts';
 import type { Bench } from './benchmark.ts';
@@ -24,15 +25,49 @@ const backlog = { deliveries: 20_000, connections: 500 };
 
 export const webhooks: Bench = {
   name: 'webhooks',
-  title: 'webhooks: received over HTTP, and a backlog of 20,000 worked off',
+  title: 'webhooks: stored one by one and together, received over HTTP, and a backlog of 20,000 worked off',
   usesDatabase: true,
   async run({ seconds, databaseUrl, report }) {
+    await storing(databaseUrl, report);
     await receiving(seconds, databaseUrl, report);
     await draining(databaseUrl, report);
   },
 };
 
-type Figures = { perSecond: number; p99Ms: number; idleMs: number };
+const together = 100;
+
+/** Without HTTP. Both keep two statements under way. */
+export async function storeInBothWays({ databaseUrl }: { databaseUrl: string }) {
+  const { db } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 2 });
+  const delivery = (): NewDelivery => ({
+    ...{ integrationId: 'quickbooks', accountExternalId: '9341452881001001', recipient: null },
+    ...{ eventId: randomUUID(), receivedAt: new Date() },
+    notice: {
+      ...{ kind: 'record', occurredAt: null, resource: 'Invoice', externalId: '41', change: 'UPSERTED' },
+    },
+  });
+  const store = async (count: number) => {
+    const startedAt = performance.now();
+    let stored = 0;
+    const worker = async () => {
+      for (; performance.now() - startedAt < 1_000; stored += count)
+        await insertDeliveries(db, Array.from({ length: count }, delivery));
+    };
+    await Promise.all([worker(), worker()]);
+    return { perSecond: stored / ((performance.now() - startedAt) / 1_000) };
+  };
+  const found = await alternate({ each: () => store(1), batch: () => store(together) }, { rounds: 5 });
+  await db.destroy();
+  return found;
+}
+
+async function storing(databaseUrl: string, report: Report): Promise<void> {
+  const { each, batch } = await inOwnProcess(import.meta.url, storeInBothWays, { databaseUrl });
+  const reference = { name: 'one insert for each', value: each.perSecond };
+  report({ metric: `stored, ${together} in a statement`, value: batch.perSecond, unit: '/s', reference });
+}
+
+type Figures = { perSecond: number; p99Ms: number; idleMs: number; cpuMs: number };
 type Measure = (forMs: number) => Promise<Figures>;
 
 /** Sends from a process of its own. */
@@ -68,6 +103,7 @@ async function receiving(seconds: number, databaseUrl: string, report: Report): 
   share('received, ours by HMAC only', found.ours.perSecond / found.hmac.perSecond, 0.5);
   share('received, ours by one insert for each', found.ours.perSecond / found.each.perSecond, 1.7);
   share('received, one insert for each by HMAC only', found.each.perSecond / found.hmac.perSecond);
+  report(compare('received, processor time of a thousand', 'ms', 'cpuMs').withEach);
   const late = compare('received, p99', 'ms', 'p99Ms');
   report(late.withHmac);
   report(late.withEach);
@@ -79,6 +115,11 @@ async function receiving(seconds: number, databaseUrl: string, report: Report): 
 async function openServer(way: Way, databaseUrl: string) {
   const child = forkNode(fileURLToPath(new URL('webhookServer.ts', import.meta.url)), [way, databaseUrl]);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  const processorMs = async () => {
+    child.send('processor time');
+    const [{ cpuMs }] = (await once(child, 'message')) as [{ cpuMs: number }];
+    return cpuMs;
+  };
   const dispatcher = new Agent({ connections: senders, pipelining: 1 });
   const send = async () => {
     const event = { id: randomUUID(), realm: '9341452881001001', entity: 'invoice', externalId: '41' };
@@ -96,14 +137,16 @@ async function openServer(way: Way, databaseUrl: string) {
     const idle: number[] = [];
     for (let i = 0; i < 200; i++) idle.push(await send());
     const times: number[] = [];
+    const before = await processorMs();
     const startedAt = performance.now();
     const sender = async () => {
       while (performance.now() - startedAt < forMs) times.push(await send());
     };
     await Promise.all(Array.from({ length: senders }, sender));
     const perSecond = times.length / ((performance.now() - startedAt) / 1_000);
+    const cpuMs = (((await processorMs()) - before) / times.length) * 1_000;
     const p99Ms = times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)]!;
-    return { perSecond, p99Ms, idleMs: median(idle) };
+    return { perSecond, p99Ms, idleMs: median(idle), cpuMs };
   };
   return { measure, close: () => child.disconnect() };
 }

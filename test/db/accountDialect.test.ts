@@ -76,7 +76,7 @@ describe('a Kysely for one account', () => {
 
   it('says where a failed statement came from', async () => {
     const error = await sql`select 1 / 0`.execute(database.forAccount('a')).catch((failed: Error) => failed);
-    expect(error).toMatchObject({ code: '22012', stack: expect.stringContaining('runPair') as unknown });
+    expect(error).toMatchObject({ code: '22012', stack: expect.stringContaining('runAlone') as unknown });
   });
 
   it.each([

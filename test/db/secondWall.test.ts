@@ -5,6 +5,7 @@ import { openDatabase, type Database } from '../../src/db/database.ts';
 import { openJobs, untilDone } from '../../src/db/jobs.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { cureOfNoWall, wallStands } from '../../src/db/secondWall.ts';
+import { statement } from '../../src/db/statements.ts';
 import type { Tables } from '../../src/db/tables.ts';
 import { emptyPostgresUrl, postgresDatabase } from '../support/databases.ts';
 
@@ -159,15 +160,22 @@ describe('the second wall', () => {
     const accounts = Array.from({ length: 100 }, (_, i) => `account ${i}`);
     await Promise.all(accounts.map((accountId) => fill(database.forAccount(accountId), accountId)));
     const wrong: unknown[] = [];
-    const once = async (accountId: string, i: number) => {
-      const own = database.forAccount(accountId);
-      const rows =
-        i % 2 === 0
-          ? await seen(own, 'oauth_tokens')
-          : await own.transaction().execute((trx) => seen(trx, 'oauth_tokens'));
-      if (rows.length !== 1 || rows[0]!.account_id !== accountId) wrong.push([accountId, rows]);
+    // Forgets to name its account.
+    const kept = statement(() => sql<{ account_id: string }>`select account_id from oauth_tokens`);
+    const ways: ((own: Kysely<Tables>) => Promise<{ account_id: string }[]>)[] = [
+      (own) => seen(own, 'oauth_tokens'),
+      (own) => own.transaction().execute((trx) => seen(trx, 'oauth_tokens')),
+      (own) => kept(own, {}),
+      (own) => own.transaction().execute((trx) => kept(trx, {})),
+    ];
+    const reader = async (place: number) => {
+      for (let i = 0; i < 20; i++) {
+        const accountId = accounts[(place + i * 7) % 100]!;
+        const rows = await ways[(place + i) % 4]!(database.forAccount(accountId));
+        if (rows.length !== 1 || rows[0]!.account_id !== accountId) wrong.push([accountId, rows]);
+      }
     };
-    await Promise.all(Array.from({ length: 5_000 }, (_, i) => once(accounts[(i * 7) % 100]!, i)));
+    await Promise.all(accounts.map((_, place) => reader(place)));
     expect(wrong).toEqual([]);
   });
 

@@ -12,6 +12,7 @@ const db = [
   'db/database.ts',
   'db/tables.ts',
   'db/pages.ts',
+  'db/statements.ts',
   'db/problems.ts',
   'db/jobs.ts',
   'db/untilStored.ts',

@@ -13,6 +13,7 @@ const db = [
   'db/tables.ts',
   'db/pages.ts',
   'db/problems.ts',
+  'db/statements.ts',
   'db/jobs.ts',
   'db/untilStored.ts',
   'db/wakeups.ts',

@@ -14,6 +14,7 @@ const db = [
   'db/pages.ts',
   'db/statements.ts',
   'db/problems.ts',
+  'db/statements.ts',
   'db/jobs.ts',
   'db/untilStored.ts',
   'db/wakeups.ts',

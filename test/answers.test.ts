@@ -49,7 +49,9 @@ describe('an answer that nobody reads', () => {
     const hasGone = () => lines.get(port)?.destroyed;
     return {
       hasGone,
-      gone: () => expect.poll(hasGone, { timeout: 20_000 }).toBe(true),
+      async gone() {
+        await expect.poll(hasGone, { timeout: 20_000 }).toBe(true);
+      },
       leave: () => void client.destroy(),
       async read(times = 1) {
         client.on('data', (chunk: Buffer) => (bytes += chunk.length)).resume();

@@ -92,4 +92,21 @@ describe('seats', () => {
     expect(seats.take()).toBeDefined();
     expect(seats.take()).toBeUndefined();
   });
+
+  it('are a quarter for who has not said who they are, a tenth for one address, and the others’ all the same', () => {
+    const seats = createSeats({ perAccount: 2_000, total: 2_000 });
+    const at = (address: string) =>
+      Array.from({ length: 1_000 }, () => seats.take(address)).filter((seat) => seat !== undefined);
+    const first = at('192.0.2.1');
+    expect([first, at('192.0.2.2'), at('192.0.2.3')].map((taken) => taken.length)).toEqual([200, 200, 100]);
+    expect(seats.take('192.0.2.4')).toBeUndefined();
+    expect(seats.take()?.assign('acme')).toBe(true);
+    // Who says who it is makes room, as does who goes; neither does so twice.
+    expect(first[0]!.assign('acme')).toBe(true);
+    first[0]!.leave();
+    first[1]!.leave();
+    first[1]!.leave();
+    expect(at('192.0.2.1')).toHaveLength(2);
+    expect(at('192.0.2.4')).toHaveLength(0);
+  });
 });

@@ -11,7 +11,7 @@ import {
   type ValueNode,
 } from 'graphql';
 import { createCostOf, lengthOf } from './cost.ts';
-import { createDocuments, type Documents } from './documents.ts';
+import { createDocuments, UnexecutableError, type Documents } from './documents.ts';
 import { over, tooComplex, usualLimits, type Limits } from './limits.ts';
 import { fragmentsOf, type Fragments } from './measure.ts';
 import { rateLimited, type Spending } from './spending.ts';
@@ -34,8 +34,8 @@ export interface Guard {
     accountId: string | undefined,
   ): GraphQLError | undefined;
   /**
-   * As `refusal`, but only what passes a limit: a request that is wrong in another way is left to who executes it. For
-   * HTTP, where the request is read, parsed and validated by Apollo Server.
+   * As `refusal`, but only what passes a limit or cannot be given to an executor: a request that is wrong in another way
+   * is left to who executes it. For HTTP, where the request is read, parsed and validated by Apollo Server.
    */
   overLimit(request: unknown, accountId?: string): GraphQLError | undefined;
 }
@@ -108,7 +108,10 @@ export function createGuard(
       const { query, operationName, variables } = (request ?? {}) as Record<string, unknown>;
       if (typeof query !== 'string') return undefined;
       const found = document(query);
-      if (!('kind' in found)) return found.find(({ extensions }) => extensions.code === tooComplex);
+      if (!('kind' in found))
+        return found.find(
+          (error) => error instanceof UnexecutableError || error.extensions.code === tooComplex,
+        );
       const name = typeof operationName === 'string' ? operationName : undefined;
       const operation = getOperationAST(found, name);
       return operation

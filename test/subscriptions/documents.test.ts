@@ -37,6 +37,28 @@ describe('documents', () => {
   });
 });
 
+describe('a subscription', () => {
+  const read = createDocuments(schema, false, usualLimits);
+
+  it.each([
+    'subscription { syncEvents @skip(if: true) { id } }',
+    'subscription ($no: Boolean!) { syncEvents @include(if: $no) { id } }',
+    'subscription { ... @include(if: false) { syncEvents { id } } }',
+    'subscription { ...F } fragment F on Subscription { ...G @skip(if: true) } fragment G on Subscription { syncEvents { id } }',
+  ])('that may leave its field out is refused: %s', (query) => {
+    const found = read(query);
+    expect('kind' in found ? [] : found.map(({ extensions }) => extensions.code)).toEqual([
+      'GRAPHQL_VALIDATION_FAILED',
+    ]);
+  });
+
+  it('may leave out what is within its field', () =>
+    expect(
+      'kind' in
+        read('subscription { ...F } fragment F on Subscription { syncEvents { id @skip(if: true) kind } }'),
+    ).toBe(true));
+});
+
 describe('the variables that only say where to start', () => {
   const of = (query: string) => {
     const document = parse(query);

@@ -81,14 +81,19 @@ export function overSocket(url: string): { ask: Ask; closes: string[]; stop(): v
   let ids = 0;
   const open = async (account: string): Promise<WebSocket> => {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-    socket.on('close', (code, reason) => {
-      sockets.delete(account);
-      if (code !== 1005) closes.push(`${code} ${reason.toString()}`);
-      for (const [id, tell] of waiting) if (id.startsWith(`${account} `)) tell(undefined);
+    const closed = new Promise<undefined>((resolve) => {
+      socket.on('error', () => {});
+      socket.on('close', (code, reason) => {
+        sockets.delete(account);
+        // Three seconds may not be enough for us to say who we are, where much else runs.
+        if (code !== 1005 && code !== 4408) closes.push(`${code} ${reason.toString()}`);
+        for (const [id, tell] of waiting) if (id.startsWith(`${account} `)) tell(undefined);
+        resolve(undefined);
+      });
     });
-    await once(socket, 'open');
+    await Promise.race([once(socket, 'open'), closed]);
     socket.send(JSON.stringify({ type: 'connection_init', payload: { 'x-account-id': account } }));
-    await once(socket, 'message');
+    if (!(await Promise.race([once(socket, 'message'), closed]))) return open(account);
     socket.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString()) as { id: string; type: string; payload?: unknown };
       waiting.get(message.id)?.(message);

@@ -21,8 +21,8 @@ describe('a hundred subscribers that do not read, of eleven hundred', () => {
       expect(report.lost).toBe(0);
       expect(report.grownMiB.resident).toBeLessThanOrEqual(8);
       // Something waited: they did fill the buffers before them.
-    expect(report.mostBufferedKiB).toBeGreaterThan(0);
-    expect(report.mostBufferedKiB).toBeLessThanOrEqual(1_024);
+      expect(report.mostBufferedKiB).toBeGreaterThan(0);
+      expect(report.mostBufferedKiB).toBeLessThanOrEqual(1_024);
       expect(report.p99Ms[1]).toBeLessThanOrEqual(report.p99Ms[0] * 1.2);
       expect(Object.keys(report.closes).filter((close) => !/^(4429 Too slow|1006)/.test(close))).toEqual([]);
     },

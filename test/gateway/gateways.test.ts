@@ -290,13 +290,13 @@ it.each(followed)(
         }),
       );
       const ids: string[] = [];
-      for (const { opened } of streams) for (const events of opened) await events.until(1);
+      for (const { opened } of streams) for (const events of opened) await events.until(1, 25_000);
       for (const { ask, opened } of streams) {
         const { id } = opened[0]!.results()[0]!.data.connectionChanged as { id: string };
         ids.push(id);
         await ask(`mutation { disconnect(input: { connectionId: "${id}" }) { problem { code } } }`);
       }
-      for (const { opened } of streams) for (const events of opened) await events.until(2);
+      for (const { opened } of streams) for (const events of opened) await events.until(2, 25_000);
       // Whatever might still come of the other.
       await new Promise((resolve) => setTimeout(resolve, 300));
       expect(new Set(ids).size).toBe(2);
@@ -313,6 +313,7 @@ it.each(followed)(
       await gateway.close();
     }
   },
+  90_000,
 );
 
 const others = gatewayKinds.filter(({ follows }) => follows.length === 0);

@@ -67,7 +67,7 @@ const ops = [
   'oauth/sealedValues.ts',
 ];
 const subscriptions = ['subscriptions/subscriptions.ts'];
-const guard = ['guard/guard.ts', 'guard/documents.ts', 'guard/limits.ts'];
+const guard = ['guard/guard.ts', 'guard/documents.ts', 'guard/limits.ts', 'guard/spending.ts'];
 const execution = ['execution/executor.ts'];
 const resolvers = [
   '../resolvers/index.ts',

@@ -29,6 +29,8 @@ export interface Config {
     perAccount: number;
     total: number;
   };
+  /** In points of `@cost`, over all transports; 0: no bound. */
+  costPerAccountPerSecond: number;
   sandbox: { enabled: boolean; port: number };
   integrations: Map<string, IntegrationConfig>;
   recordMaxAgeSeconds: number;
@@ -106,6 +108,7 @@ const settings = z.object({
   SUBSCRIPTION_CALLBACK_ORIGINS: list.pipe(z.array(origin)).optional(),
   SUBSCRIPTIONS_PER_ACCOUNT: wholeNumber(1, 1_000_000, 'subscribers').default(1_000),
   SUBSCRIPTIONS_TOTAL: wholeNumber(1, 1_000_000, 'subscribers').default(20_000),
+  COST_PER_ACCOUNT_PER_SECOND: wholeNumber(0, 1_000_000_000, 'points of cost').default(200_000),
   SANDBOX: z.enum(['true', 'false'], 'must be true or false').optional(),
   SANDBOX_PORT: wholeNumber(0, 65535, '(a TCP port)').optional(),
   POLL_INTERVAL_SECONDS: wholeNumber(1, 2_592_000, 'seconds').default(300),
@@ -210,6 +213,7 @@ export function readConfig(
       perAccount: s.SUBSCRIPTIONS_PER_ACCOUNT,
       total: s.SUBSCRIPTIONS_TOTAL,
     },
+    costPerAccountPerSecond: s.COST_PER_ACCOUNT_PER_SECOND,
     sandbox: {
       enabled: s.SANDBOX === undefined ? !production && !anyCredentials : s.SANDBOX === 'true',
       port: s.SANDBOX_PORT ?? (s.PORT === 0 || s.PORT === 65_535 ? 0 : s.PORT + 1),

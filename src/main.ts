@@ -159,6 +159,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     production: config.production,
     firstQuery,
     subscriptions: config.subscriptions,
+    costPerSecond: config.costPerAccountPerSecond,
     isReady: async () => !draining && (await isReady(database)),
     metrics,
     clock,

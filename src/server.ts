@@ -17,8 +17,9 @@ import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
 import { bodyOf, header, queryOf, toApollo, type Body } from './graphqlRequest.ts';
 import { createExecute, type Execute } from './execution/executor.ts';
-import { createGuard, type Guard } from './guard/guard.ts';
+import { createGuard, statusOf, type Guard } from './guard/guard.ts';
 import type { Limits } from './guard/limits.ts';
+import { createSpending } from './guard/spending.ts';
 import { UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -48,6 +49,8 @@ export interface ServerOptions {
   subscriptions: SubscriptionSettings;
   /** Of one operation; the usual ones when absent. */
   limits?: Limits;
+  /** In points of cost, of each account; 0 or absent: as much as it likes. */
+  costPerSecond?: number;
   clock: Clock;
   log: Log;
 }
@@ -114,6 +117,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const guard = createGuard(options.schema, {
     hidesSchema: options.production,
     ...(options.limits && { limits: options.limits }),
+    spending: createSpending(options.costPerSecond ?? 0, options.clock),
   });
   const routerProof = createRouterProof(options.routerSecrets, options.routerHmacSecrets);
   const execute = createExecute<Context>(options.schema, forgetAsked);
@@ -221,7 +225,7 @@ function streamRoute(app: FastifyInstance, options: Edge, subscriptions: Subscri
       const lastEventId = header(request, 'last-event-id');
       const asked = { request: body.json, identity, lastEventId, mayOnlyRead };
       const refused = subscriptions.stream(reply.raw, asked);
-      return refused ? reply.code(refused.status).send({ errors: refused.errors }) : reply.hijack();
+      return refused ? refusedWith(reply, refused.status, refused.errors) : reply.hijack();
     },
   });
 }
@@ -273,8 +277,8 @@ async function graphqlRoutes(
       if (isPost && 'message' in read) return graphqlError(reply, read.status, 'BAD_REQUEST', read.message);
       const asked = 'json' in read ? read.json : undefined;
       const body = isPost ? asked : undefined;
-      const refused = guard.overLimit(asked);
-      if (refused) return graphqlError(reply, 400, String(refused.extensions.code), refused.message);
+      const refused = guard.overLimit(asked, identity?.accountId);
+      if (refused) return refusedWith(reply, statusOf(refused), [refused]);
       const callback = await subscriptions.callback(header(request, 'accept'), body, identity);
       if (callback) {
         if (callback.start) reply.raw.once('close', callback.start);
@@ -357,6 +361,17 @@ const needsIdentity = 'This needs an identity: send Authorization: Bearer <token
 
 function refuse(reply: FastifyReply, message: string): FastifyReply {
   return graphqlError(reply.header('www-authenticate', 'Bearer'), 401, 'UNAUTHENTICATED', message);
+}
+
+/** The header says the same as the error does, for who reads only headers. */
+function refusedWith(
+  reply: FastifyReply,
+  status: number,
+  errors: readonly { extensions?: Record<string, unknown> }[],
+): FastifyReply {
+  const seconds = errors[0]?.extensions?.retryAfterSeconds;
+  if (typeof seconds === 'number') reply.header('retry-after', String(seconds));
+  return reply.code(status).send({ errors });
 }
 
 function graphqlError(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {

@@ -7,12 +7,14 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
   type SelectionSetNode,
+  type TypeNode,
   type ValueNode,
 } from 'graphql';
 import { createCostOf, lengthOf } from './cost.ts';
-import { createDocuments, type Documents } from './documents.ts';
+import { createDocuments, UnexecutableError, type Documents } from './documents.ts';
 import { over, tooComplex, usualLimits, type Limits } from './limits.ts';
 import { fragmentsOf, type Fragments } from './measure.ts';
+import { rateLimited, type Spending } from './spending.ts';
 
 /**
  * What every operation has to pass before any resolver runs, whatever the transport. What its text can say is found
@@ -20,17 +22,27 @@ import { fragmentsOf, type Fragments } from './measure.ts';
  */
 export interface Guard {
   document: Documents;
-  /** What is wrong with the operation as its variables have it. `document` is one that `document` gave. */
+  /**
+   * What is wrong with the operation as its variables have it. What is right is charged to the account.
+   * @param document one that `document` gave
+   * @param accountId undefined where nobody is to be charged
+   */
   refusal(
     document: DocumentNode,
     operation: OperationDefinitionNode,
     variables: Readonly<Record<string, unknown>>,
+    accountId: string | undefined,
   ): GraphQLError | undefined;
   /**
-   * Only what passes a limit: a request that is wrong in another way is left to who executes it. For HTTP, where the
-   * request is read, parsed and validated by Apollo Server.
+   * As `refusal`, but only what passes a limit or cannot be given to an executor: a request that is wrong in another way
+   * is left to who executes it. For HTTP, where the request is read, parsed and validated by Apollo Server.
    */
-  overLimit(request: unknown): GraphQLError | undefined;
+  overLimit(request: unknown, accountId?: string): GraphQLError | undefined;
+}
+
+/** Of an answer over HTTP that says no more than this. */
+export function statusOf({ extensions }: { extensions?: Record<string, unknown> }): number {
+  return extensions?.code === rateLimited ? 429 : 400;
 }
 
 /** What one operation of a document can come to. */
@@ -38,6 +50,8 @@ interface Known {
   fragments: Fragments;
   /** With the largest pages, and as many representations as there may be. */
   mostCost: number;
+  /** Whether variables can make it cost less. */
+  varies: boolean;
   representations: readonly ValueNode[];
   /** Of its variables. */
   defaults: Readonly<Record<string, unknown>>;
@@ -45,7 +59,16 @@ interface Known {
 
 export function createGuard(
   schema: GraphQLSchema,
-  { hidesSchema, limits = usualLimits }: { hidesSchema: boolean; limits?: Limits },
+  {
+    hidesSchema,
+    limits = usualLimits,
+    spending,
+  }: {
+    hidesSchema: boolean;
+    limits?: Limits;
+    /** Absent: nobody is charged. */
+    spending?: Spending;
+  },
 ): Guard {
   const document = createDocuments(schema, hidesSchema, limits);
   const costOf = createCostOf(schema, limits.representations);
@@ -58,6 +81,7 @@ export function createGuard(
       known = {
         fragments,
         mostCost: costOf(operation, fragments, undefined),
+        varies: (operation.variableDefinitions ?? []).some(({ type }) => sizing.has(nameOf(type))),
         representations: representationsIn(operation, fragments),
         defaults: defaultsOf(operation),
       };
@@ -66,30 +90,42 @@ export function createGuard(
     return known;
   };
 
-  const refusal: Guard['refusal'] = (of, operation, variables) => {
-    const { fragments, mostCost, representations, defaults } = knownOf(of, operation);
-    if (representations.length === 0 && mostCost <= limits.cost) return undefined;
-    const given = { ...defaults, ...variables };
+  const refusal: Guard['refusal'] = (of, operation, variables, accountId) => {
+    const { fragments, mostCost, varies, representations, defaults } = knownOf(of, operation);
+    const given = varies || representations.length > 0 ? { ...defaults, ...variables } : variables;
     const count = representations.reduce((sum, value) => sum + (lengthOf(value, given) ?? 0), 0);
     if (count > limits.representations) return over(limits, 'representations', count);
-    if (mostCost <= limits.cost) return undefined;
-    const cost = Math.ceil(costOf(operation, fragments, given));
-    return cost > limits.cost ? over(limits, 'cost', cost) : undefined;
+    const cost = varies ? Math.ceil(costOf(operation, fragments, given)) : mostCost;
+    if (cost > limits.cost) return over(limits, 'cost', cost);
+    // What costs nothing by the schema was at least read.
+    return accountId === undefined ? undefined : spending?.charge(accountId, Math.max(1, cost));
   };
 
   return {
     document,
     refusal,
-    overLimit(request) {
+    overLimit(request, accountId) {
       const { query, operationName, variables } = (request ?? {}) as Record<string, unknown>;
       if (typeof query !== 'string') return undefined;
       const found = document(query);
-      if (!('kind' in found)) return found.find(({ extensions }) => extensions.code === tooComplex);
+      if (!('kind' in found))
+        return found.find(
+          (error) => error instanceof UnexecutableError || error.extensions.code === tooComplex,
+        );
       const name = typeof operationName === 'string' ? operationName : undefined;
       const operation = getOperationAST(found, name);
-      return operation ? refusal(found, operation, (variables ?? {}) as Record<string, unknown>) : undefined;
+      return operation
+        ? refusal(found, operation, (variables ?? {}) as Record<string, unknown>, accountId)
+        : undefined;
     },
   };
+}
+
+/** The types of arguments that say how much is asked for: sizes of pages, and references. */
+const sizing = new Set(['Int', '_Any']);
+
+function nameOf(type: TypeNode): string {
+  return type.kind === Kind.NAMED_TYPE ? type.name.value : nameOf(type.type);
 }
 
 function defaultsOf({ variableDefinitions = [] }: OperationDefinitionNode): Record<string, unknown> {

@@ -66,7 +66,7 @@ export function createCallbacks(deps: {
   return {
     async answer(accept, request, identity) {
       if (!asksForCallback(accept)) return undefined;
-      const prepared = operations.prepare(request);
+      const prepared = operations.prepare(request, undefined);
       if (!('document' in prepared)) return refuse(400, ...prepared);
       if (prepared.operation.operation !== 'subscription') return undefined;
       if (!identity) return refuse(401, noIdentity());

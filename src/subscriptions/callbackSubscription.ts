@@ -20,6 +20,8 @@ export interface CallbackSubscription {
   done: Promise<void>;
 }
 
+/** Of the interval: a router that counts exactly would give up on a check that leaves when it is due. */
+const beatAfter = 1 / 2;
 /** How long a request under way may hold up the end. */
 const graceMs = 500;
 const completeWithinMs = 3_000;
@@ -78,7 +80,7 @@ export function createCallbackSubscription(deps: {
   const cancelExpiry = whenExpired(identity, clock, onExpired);
   const beat = () => {
     if (heartbeatMs === 0 || ended) return;
-    cancelHeartbeat = clock.timer(heartbeatMs, () => {
+    cancelHeartbeat = clock.timer(heartbeatMs * beatAfter, () => {
       // Whatever is being sent proves as much.
       void (sending ? Promise.resolve() : send({ action: 'check' })).then(beat);
     });

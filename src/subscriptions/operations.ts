@@ -68,7 +68,8 @@ export type Take = (answer: string, cursor: string | undefined) => Promise<unkno
 
 /** Every operation that does not come through Apollo Server, whatever the transport. */
 export interface Operations {
-  prepare(request: unknown): Prepared | readonly GraphQLError[];
+  /** @param accountId whom it is charged to; undefined where that was done already */
+  prepare(request: unknown, accountId: string | undefined): Prepared | readonly GraphQLError[];
   /** A query or a mutation. Never rejects. */
   execute(prepared: Prepared, identity: Identity): Promise<Answer>;
   /** Never rejects: `errors` where it does not start. */
@@ -120,7 +121,7 @@ export function createOperations(deps: {
   };
 
   return {
-    prepare(request) {
+    prepare(request, accountId) {
       const read = readRequest(request);
       if (read instanceof GraphQLError) return [read];
       const { query, operationName, variables } = read;
@@ -132,7 +133,7 @@ export function createOperations(deps: {
       const fitting = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
       if (fitting.errors)
         return fitting.errors.map((error) => coded(error, 'BAD_USER_INPUT', deps.production));
-      const refused = guard.refusal(document, operation, variables);
+      const refused = guard.refusal(document, operation, variables, accountId);
       if (refused) return [refused];
       const starts = startVariables(document, operation);
       // Of those that it declares: what else was sent means nothing, and may be of any size and depth.

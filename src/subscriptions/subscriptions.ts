@@ -3,7 +3,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { Context, Core } from '../../resolvers/context.ts';
 import type { createFormatError } from '../../resolvers/formatError.ts';
 import type { Execute } from '../execution/executor.ts';
-import type { Guard } from '../guard/guard.ts';
+import { statusOf, type Guard } from '../guard/guard.ts';
 import type { Identity, ResolveIdentity } from '../identity.ts';
 import type { Log } from '../log.ts';
 import type { RouterProof } from '../routerProof.ts';
@@ -88,8 +88,9 @@ export function createSubscriptions(deps: {
         status,
         errors: operations.format([refusal(code, message)]),
       });
-      const prepared = operations.prepare(request);
-      if (!('document' in prepared)) return { status: 400, errors: operations.format(prepared) };
+      const prepared = operations.prepare(request, identity.accountId);
+      if (!('document' in prepared))
+        return { status: statusOf(prepared[0]!), errors: operations.format(prepared) };
       if (mayOnlyRead && prepared.operation.operation === 'mutation')
         return refused(405, 'BAD_REQUEST', 'A mutation must be sent with POST.');
       const seat = closing ? undefined : seats.take();

@@ -152,7 +152,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
         return [refusal('TOO_MANY_OPERATIONS', `One socket carries ${mostOperations} operations at a time.`)];
       const wrong = await contradiction(line, request);
       if (wrong) return [wrong];
-      const prepared = operations.prepare(request);
+      const prepared = operations.prepare(request, line.identity!.accountId);
       if (!('document' in prepared)) return prepared;
       const { document, operationName } = prepared;
       // Kept for as long as the operation runs: not a copy of the text for each, nor what came with it.
@@ -261,13 +261,15 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     upgrade(request, socket, head) {
       const refuse = (status: string) => {
         socket.on('error', () => {});
+        // Who does not end its half would keep the other open: what was upgraded has no timeout of its own.
+        socket.once('finish', () => socket.destroy());
         socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       };
       const [path] = (request.url ?? '').split('?');
       if (path !== '/graphql') return refuse('404 Not Found');
-      const seat = closing ? undefined : seats.take();
-      if (!seat) return refuse('503 Service Unavailable');
       const { remoteAddress } = request.socket;
+      const seat = closing ? undefined : seats.take(remoteAddress ?? '');
+      if (!seat) return refuse('503 Service Unavailable');
       const stranger = { headers: presentedHeaders(request.headers), remoteAddress };
       const leave = () => seat.leave();
       socket.once('close', leave);

@@ -69,8 +69,8 @@ export interface StoredRecord extends KnownRecord {
   externalId: string;
 }
 
-/** What a cursor of `listRecords` decodes to. */
-export const recordPosition = /^\d{1,16} [^]{1,256}$/;
+/** What a cursor of `listRecords` decodes to. PostgreSQL has no text with a NUL in it. */
+export const recordPosition = /^\d{1,16} [^\0]{1,256}$/;
 
 interface PagesWanted {
   accountId: string;

@@ -266,6 +266,56 @@ it.each(followed)(
   },
 );
 
+it.each(followed)(
+  '%s keeps two accounts apart that ask for the same subscription over %s',
+  async (name, following, kind) => {
+    const { supergraph, parts } = subgraphs;
+    const gateway = await kind.open({ supergraph, subgraphs: parts, routerSecret, following });
+    const query = 'subscription { connectionChanged { id status account { id } } }';
+    const accounts = ['first', 'second'].map((which) => `${which} of ${name} over ${following}`);
+    try {
+      const streams = await Promise.all(
+        accounts.map(async (account) => {
+          const authorization = await bearer(account);
+          const headers = {
+            ...{ 'content-type': 'application/json', accept: 'text/event-stream', authorization },
+          };
+          const open = () =>
+            stream(gateway.url, { method: 'POST', headers, body: JSON.stringify({ query }) });
+          const ask = asker(gateway.url, authorization);
+          const { data } = await ask(connect);
+          await visit(await consent(data.connect.authorizationUrl as string));
+          // Two of each, at the same time as those of the other.
+          return { account, ask, opened: await Promise.all([open(), open()]) };
+        }),
+      );
+      const ids: string[] = [];
+      for (const { opened } of streams) for (const events of opened) await events.until(1, 25_000);
+      for (const { ask, opened } of streams) {
+        const { id } = opened[0]!.results()[0]!.data.connectionChanged as { id: string };
+        ids.push(id);
+        await ask(`mutation { disconnect(input: { connectionId: "${id}" }) { problem { code } } }`);
+      }
+      for (const { opened } of streams) for (const events of opened) await events.until(2, 25_000);
+      // Whatever might still come of the other.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(new Set(ids).size).toBe(2);
+      for (const [i, { account, opened }] of streams.entries())
+        for (const events of opened) {
+          events.stop();
+          expect(events.results()).toEqual(
+            ['ACTIVE', 'DISCONNECTED'].map((status) => ({
+              data: { connectionChanged: { id: ids[i], status, account: { id: account } } },
+            })),
+          );
+        }
+    } finally {
+      await gateway.close();
+    }
+  },
+  90_000,
+);
+
 const others = gatewayKinds.filter(({ follows }) => follows.length === 0);
 it.each(others.map((kind) => [kind.name, kind] as const))('%s refuses subscriptions', async (_, kind) => {
   const gateway = await kind.open({

@@ -127,7 +127,7 @@ async function openHive(
       : {
           kind: 'http-callback',
           headers: Object.entries(headers),
-          options: { public_url: `${origin}/callback`, path: '/callback', heartbeat_interval: 5_000 },
+          options: { public_url: `${origin}/callback`, path: '/callback', heartbeat_interval: 60_000 },
         };
   let plans = 0;
   const runtime = createGatewayRuntime({

@@ -30,6 +30,16 @@ describe.each(Object.entries(transports))('over %s', (transport, send) => {
     expect(edge.product.statements.filter((sql) => sql.includes('connections'))).toEqual([]);
   });
 
+  it.each(['syncEvents @skip(if: true) { id }', 'syncEvents @include(if: $v) { id }'])(
+    'a subscription that may leave its field out is refused: %s',
+    async (field) => {
+      const body = { query: `subscription ($v: Boolean! = false) { ${field} }` };
+      expect(await send(edge, body, { authorization: acme.authorization })).toMatchObject(
+        refusedWith('GRAPHQL_VALIDATION_FAILED', expect.stringContaining('@skip and @include')),
+      );
+    },
+  );
+
   it('an array of requests is refused', async () => {
     const message: unknown = expect.any(String);
     // graphql-transport-ws closes for a message that is none.

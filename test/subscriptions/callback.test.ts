@@ -328,6 +328,15 @@ describe('callbacks', () => {
     expect(router.posted).toHaveLength(count);
   });
 
+  it('send a check well before a router that counts exactly would give up', async () => {
+    const heartbeatIntervalMs = 4_000;
+    await ask(asked(router, everything, { heartbeatIntervalMs }));
+    await until(() => actions().length === 2, heartbeatIntervalMs);
+    expect(actions()).toEqual(['check', 'check']);
+    router.answer = () => 404;
+    await readers(0);
+  });
+
   it('end at a 404, and send not even a goodbye', async () => {
     await ask(asked(router));
     await readers(1);

@@ -37,6 +37,28 @@ describe('documents', () => {
   });
 });
 
+describe('a subscription', () => {
+  const read = createDocuments(schema, false, usualLimits);
+
+  it.each([
+    'subscription { syncEvents @skip(if: true) { id } }',
+    'subscription ($no: Boolean!) { syncEvents @include(if: $no) { id } }',
+    'subscription { ... @include(if: false) { syncEvents { id } } }',
+    'subscription { ...F } fragment F on Subscription { ...G @skip(if: true) } fragment G on Subscription { syncEvents { id } }',
+  ])('that may leave its field out is refused: %s', (query) => {
+    const found = read(query);
+    expect('kind' in found ? [] : found.map(({ extensions }) => extensions.code)).toEqual([
+      'GRAPHQL_VALIDATION_FAILED',
+    ]);
+  });
+
+  it('may leave out what is within its field', () =>
+    expect(
+      'kind' in
+        read('subscription { ...F } fragment F on Subscription { syncEvents { id @skip(if: true) kind } }'),
+    ).toBe(true));
+});
+
 describe('the variables that only say where to start', () => {
   const of = (query: string) => {
     const document = parse(query);
@@ -91,5 +113,22 @@ describe('seats', () => {
     expect(seats.take()!.assign('rival')).toBe(true);
     expect(seats.take()).toBeDefined();
     expect(seats.take()).toBeUndefined();
+  });
+
+  it('are a quarter for who has not said who they are, a tenth for one address, and the others’ all the same', () => {
+    const seats = createSeats({ perAccount: 2_000, total: 2_000 });
+    const at = (address: string) =>
+      Array.from({ length: 1_000 }, () => seats.take(address)).filter((seat) => seat !== undefined);
+    const first = at('192.0.2.1');
+    expect([first, at('192.0.2.2'), at('192.0.2.3')].map((taken) => taken.length)).toEqual([200, 200, 100]);
+    expect(seats.take('192.0.2.4')).toBeUndefined();
+    expect(seats.take()?.assign('acme')).toBe(true);
+    // Who says who it is makes room, as does who goes; neither does so twice.
+    expect(first[0]!.assign('acme')).toBe(true);
+    first[0]!.leave();
+    first[1]!.leave();
+    first[1]!.leave();
+    expect(at('192.0.2.1')).toHaveLength(2);
+    expect(at('192.0.2.4')).toHaveLength(0);
   });
 });

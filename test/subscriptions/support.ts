@@ -90,6 +90,7 @@ export async function openEdge(
       | 'subscriptions'
       | 'resolveIdentity'
       | 'limits'
+      | 'costPerSecond'
     >
   > = {},
   core: Parameters<typeof openCore>[1] = {},

@@ -229,7 +229,7 @@ describe('a WebSocket', () => {
   beforeAll(async () => {
     edge = await openEdge(embeddedDatabase, {
       routerSecrets: ['proof'],
-      subscriptions: { callbackOrigins: undefined, perAccount: 5, total: 500 },
+      subscriptions: { callbackOrigins: undefined, perAccount: 5, total: 5_000 },
     });
     acme = await edge.account('acme');
   });
@@ -481,6 +481,18 @@ describe('a WebSocket', () => {
     const [answer] = (await once(raw, 'data')) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1.1 200/);
     raw.destroy();
+  });
+
+  it('that is refused is not held open by who never ends its half of the line', async () => {
+    const { port } = new URL(edge.url);
+    const raw = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+    raw.write('GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await once(raw.resume(), 'end');
+    // What is written to nobody comes back as a reset; what somebody holds open swallows it.
+    const writing = setInterval(() => raw.write('x'), 20);
+    const [error] = (await once(raw, 'error')) as [NodeJS.ErrnoException];
+    clearInterval(writing);
+    expect(error.code).toMatch(/^(ECONNRESET|EPIPE)$/);
   });
 });
 

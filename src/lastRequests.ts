@@ -1,0 +1,51 @@
+import type { Server as HttpServer } from 'node:http';
+import { Server } from 'node:net';
+import type { Clock } from './clock.ts';
+
+const lookEveryMs = 50;
+const quietMs = 0.5;
+/** A process that is never quiet is not waited for longer. */
+const quietWithinMs = 250;
+
+/**
+ * Ends a server under its clients' hands without cutting any of them off. It stops listening at once. A line that is kept
+ * open may carry one more request, whose answer has to say `Connection: close`; one on which nothing comes is closed
+ * after a while. Node's own `close` ends such lines at once, and with them the requests that are just on their way.
+ * Resolves when the last line is gone.
+ *
+ * @param silentMs a client that is at work says something on its line within this time, and is told by the answer
+ */
+export async function takeLastRequests(server: HttpServer, silentMs: number, clock: Clock): Promise<void> {
+  let gone = false;
+  const closed = new Promise<void>((resolve) => {
+    Server.prototype.close.call(server, () => {
+      gone = true;
+      resolve();
+    });
+  });
+  const closeIdle = () => {
+    if (gone) return;
+    // Not before what has arrived meanwhile is read: a line with a request on it is not idle.
+    setImmediate(() => server.closeIdleConnections());
+    clock.timer(lookEveryMs, closeIdle);
+  };
+  const cancel = clock.timer(silentMs, closeIdle);
+  await closed;
+  cancel();
+}
+
+/**
+ * Resolves after a turn of the event loop in which there was hardly anything to do. All that waited to be accepted has
+ * been then; what still waits when a listener closes is reset by the operating system, request and all.
+ */
+export async function quietTurn(clock: Clock): Promise<void> {
+  const giveUpAt = clock.monotonic() + quietWithinMs;
+  for (let tookMs = Infinity; tookMs > quietMs && clock.monotonic() < giveUpAt;)
+    tookMs = await new Promise((resolve) => {
+      // Timers come first in a turn, then all input, then what was set to be immediate.
+      clock.timer(0, () => {
+        const startedAt = clock.monotonic();
+        setImmediate(() => resolve(clock.monotonic() - startedAt));
+      });
+    });
+}

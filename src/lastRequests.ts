@@ -3,9 +3,8 @@ import { Server } from 'node:net';
 import type { Clock } from './clock.ts';
 
 const lookEveryMs = 50;
-const quietMs = 0.5;
-/** A process that is never quiet is not waited for longer. */
-const quietWithinMs = 250;
+/** Where they never cease to come. */
+const emptyWithinMs = 500;
 
 /**
  * Ends a server under its clients' hands without cutting any of them off. It stops listening at once. A line that is kept
@@ -35,17 +34,20 @@ export async function takeLastRequests(server: HttpServer, silentMs: number, clo
 }
 
 /**
- * Resolves after a turn of the event loop in which there was hardly anything to do. All that waited to be accepted has
- * been then; what still waits when a listener closes is reset by the operating system, request and all.
+ * Resolves after a turn of the event loop in which nobody came: what still waits to be accepted when a listener closes is
+ * reset by the operating system, request and all. Each turn accepts one connection, whatever the number of those waiting.
  */
-export async function quietTurn(clock: Clock): Promise<void> {
-  const giveUpAt = clock.monotonic() + quietWithinMs;
-  for (let tookMs = Infinity; tookMs > quietMs && clock.monotonic() < giveUpAt;)
-    tookMs = await new Promise((resolve) => {
-      // Timers come first in a turn, then all input, then what was set to be immediate.
-      clock.timer(0, () => {
-        const startedAt = clock.monotonic();
-        setImmediate(() => resolve(clock.monotonic() - startedAt));
-      });
+export async function emptyQueue(server: HttpServer, clock: Clock): Promise<void> {
+  let came = 0;
+  const count = () => void came++;
+  server.on('connection', count);
+  const giveUpAt = clock.monotonic() + emptyWithinMs;
+  do {
+    came = 0;
+    // Timers come first in a turn, then all input, then what was set to be immediate.
+    await new Promise<void>((resolve) => {
+      clock.timer(0, () => setImmediate(resolve));
     });
+  } while (came > 0 && clock.monotonic() < giveUpAt);
+  server.off('connection', count);
 }

@@ -20,7 +20,7 @@ import { ConfigurationError } from './errors.ts';
 import { eventChannel } from './events/events.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
-import { quietTurn } from './lastRequests.ts';
+import { emptyQueue } from './lastRequests.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { findMissingMasterKeys } from './oauth/keyRotation.ts';
@@ -175,7 +175,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   await listen(server, config);
   stops.push(async () => {
     await systemClock.sleep(config.drainDelayMs);
-    await quietTurn(systemClock);
+    await emptyQueue(server.server, systemClock);
     // Those that wait for a turn are told in time, so that their answers are out before the lines are cut.
     setTimeout(() => void caller.close(), endWaitingAfterMs).unref();
     // A client that opened a line and says nothing on it would hold the drain up to its end.

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { abuse } from './support/edgeLoad/abuse.ts';
-import { stopUnderLoad } from './support/edgeLoad/shutdown.ts';
+import { stopUnderLoad } from './support/edgeLoad/stop.ts';
 
 /** Whole processes as in production; the short form of test/chaos/edge.chaos.ts. */
 describe('a process under load', () => {

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { abuse } from '../support/edgeLoad/abuse.ts';
-import { rollUnderLoad, stopUnderLoad } from '../support/edgeLoad/shutdown.ts';
+import { rollUnderLoad } from '../support/edgeLoad/roll.ts';
+import { stopUnderLoad } from '../support/edgeLoad/stop.ts';
 
 const minutes = Number(process.env.ABUSE_MINUTES ?? 10);
 const rounds = Number(process.env.STOP_ROUNDS ?? 20);
+/** A machine that has other work to do is given less. */
+const share = Number(process.env.ABUSE_SHARE ?? 1);
 const seed = 20_261_129;
 const log = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
@@ -15,11 +18,11 @@ describe.each([{ processes: 1 }, { processes: 2 }])(
       const { bad, ...result } = await abuse({
         ...{ seed, processes, log },
         ...{ warmMs: ms * 0.1, quietMs: ms * 0.2, abuseMs: ms * 0.7 },
-        good: { status: 10, entities: 5, webhook: 5, record: 2 },
-        bad: { requestsPerSecond: 20, socketsPerSecond: 5, slow: 10 },
+        good: { status: 10 * share, entities: 5 * share, webhook: 5 * share, record: 2 * share },
+        bad: { requestsPerSecond: 20 * share, socketsPerSecond: 5 * share, slow: Math.ceil(10 * share) },
         followers: { sockets: 1_000, streams: 20, callbacks: 20 },
       });
-      log({ processes, minutes, ...result, bad });
+      log({ processes, minutes, share, ...result, bad });
       expect(bad.unexpected).toEqual({});
       expect(result).toMatchObject({
         failures: { cut: {}, answers: {} },
@@ -45,7 +48,7 @@ it(
   { timeout: 1_800_000 },
   async () => {
     const result = await stopUnderLoad({
-      ...{ seed, rounds, log, requestsPerSecond: 500, warmMs: 3_000 },
+      ...{ seed, rounds, log, requestsPerSecond: 500 * share, warmMs: 3_000 },
       followers: { sockets: 100, streams: 20, callbacks: 20 },
     });
     log(result);
@@ -69,7 +72,14 @@ it(
 
 it('three processes, restarted one after the other under load', { timeout: 600_000 }, async () => {
   const result = await rollUnderLoad({
-    ...{ seed, log, processes: 3, requestsPerSecond: 200, recordsPerSecond: 5, warmMs: 5_000 },
+    ...{
+      seed,
+      log,
+      processes: 3,
+      requestsPerSecond: 200 * share,
+      recordsPerSecond: 5 * share,
+      warmMs: 5_000,
+    },
     followers: { sockets: 150, streams: 15, callbacks: 15 },
   });
   log(result);

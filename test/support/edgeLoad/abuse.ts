@@ -17,7 +17,7 @@ import {
   unfinishedIn,
   workedOff,
   wrongEventsIn,
-} from './shutdown.ts';
+} from './aftermath.ts';
 import { openSurroundings, proofOf, tell } from './surroundings.ts';
 
 export interface AbuseOptions {

@@ -94,9 +94,9 @@ export function createSender(deps: {
     text: string,
     variables: object,
     customer: Customer,
+    // oxlint-disable-next-line typescript/no-explicit-any -- an answer's shape is what is looked into
     isGood: (data: any) => boolean,
   ) => {
-    // oxlint-disable-line typescript/no-explicit-any -- an answer's shape is what is looked into
     const target = pick();
     if (!target) return;
     const told = await wire.ask(target, graphql(text, variables, customer.headers));

@@ -3,6 +3,8 @@ import { Server } from 'node:net';
 import type { Clock } from './clock.ts';
 
 const lookEveryMs = 50;
+/** A request that has begun to come has so long to come to its end. */
+const receivedWithinMs = 3_000;
 /** Where they never cease to come. */
 const emptyWithinMs = 500;
 
@@ -15,6 +17,9 @@ const emptyWithinMs = 500;
  * @param silentMs a client that is at work says something on its line within this time, and is told by the answer
  */
 export async function takeLastRequests(server: HttpServer, silentMs: number, clock: Clock): Promise<void> {
+  server.requestTimeout = Math.min(server.requestTimeout, receivedWithinMs);
+  // Node swaps the two where this one is the longer.
+  server.headersTimeout = Math.min(server.headersTimeout, receivedWithinMs);
   let gone = false;
   const closed = new Promise<void>((resolve) => {
     Server.prototype.close.call(server, () => {

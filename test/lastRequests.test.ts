@@ -68,6 +68,21 @@ describe('a server that takes its last requests', () => {
     await ended;
   });
 
+  it('waits no longer than three seconds for a request that does not come to its end', async () => {
+    server.close();
+    server = createServer({ connectionsCheckingInterval: 100 }, () => undefined);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ({ port } = server.address() as AddressInfo);
+    const { socket, text, closed } = await line();
+    socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{');
+    await once(server, 'request');
+    const ended = takeLastRequests(server, 1_000, clock);
+    await closed;
+    expect(text()).toMatch(/^HTTP\/1\.1 408/);
+    await ended;
+  });
+
   it('closes a line that stays silent', async () => {
     const { socket, closed } = await usedLine();
     let gone = false;

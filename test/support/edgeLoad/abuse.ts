@@ -162,7 +162,7 @@ async function resourcesOf({ pid, url }: Product): Promise<Resources> {
   let cpu = NaN;
   // What is garbage goes within some of these.
   for (let look = 0; look < 10; look++) {
-    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const metrics = await metricsOf(url);
     const read = (name: string) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(metrics)?.[1]);
     cpu = read('process_cpu_seconds_total');
     looks.push({
@@ -184,6 +184,17 @@ async function resourcesOf({ pid, url }: Product): Promise<Resources> {
     loopLagP99Ms: Math.round(Math.max(...looks.map(({ lag }) => lag)) * 1_000),
     cpuSeconds: Math.round(cpu * 10) / 10,
   };
+}
+
+/** A server that is short of processors may cut a new line before it has read from it. */
+async function metricsOf(url: string): Promise<string> {
+  for (let tries = 1; ; tries++)
+    try {
+      return await (await fetch(`${url}/metrics`)).text();
+    } catch (error) {
+      if (tries === 10) throw error;
+      await wait(500);
+    }
 }
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

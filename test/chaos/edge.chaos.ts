@@ -16,7 +16,7 @@ describe.each([{ processes: 1 }, { processes: 2 }])(
     it('serve the good as if the bad were not there', { timeout: (minutes + 10) * 60_000 }, async () => {
       const ms = minutes * 60_000;
       const { bad, ...result } = await abuse({
-        ...{ seed, processes, log },
+        ...{ seed, processes, log, looks: 10 },
         ...{ warmMs: ms * 0.1, quietMs: ms * 0.2, abuseMs: ms * 0.7 },
         good: { status: 10 * share, entities: 5 * share, webhook: 5 * share, record: 2 * share },
         bad: { requestsPerSecond: 20 * share, socketsPerSecond: 5 * share, slow: Math.ceil(10 * share) },

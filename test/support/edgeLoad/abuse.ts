@@ -26,6 +26,8 @@ export interface AbuseOptions {
   warmMs: number;
   quietMs: number;
   abuseMs: number;
+  /** At the processes' memory, each time, half a second apart: what is garbage goes within some of these. */
+  looks: number;
   /** A second. */
   good: { status: number; entities: number; webhook: number; record: number };
   bad: Pick<BeginBad, 'requestsPerSecond' | 'socketsPerSecond' | 'slow'>;
@@ -73,7 +75,7 @@ export async function abuse(options: AbuseOptions): Promise<AbuseResult> {
   const { products, good, secrets, customers, processes } = surroundings;
   const traffic = startChild(new URL('badTraffic.ts', import.meta.url));
   const bad = (command: BadCommand) => tell(traffic, command);
-  const looks = () => Promise.all(products.map(resourcesOf));
+  const looks = () => Promise.all(products.map((product) => resourcesOf(product, options.looks)));
   try {
     const idle = await looks();
     await good({ do: 'phase', name: 'warm' });
@@ -103,13 +105,13 @@ export async function abuse(options: AbuseOptions): Promise<AbuseResult> {
     // The bad traffic ends, and what is left of it; the good one goes on.
     await bad({ do: 'stop' });
     await good({ do: 'phase', name: 'after' });
-    await wait(Math.min(45_000, options.abuseMs));
+    await wait(Math.min(45_000, options.abuseMs / 4));
     const after = await looks();
     const endsBefore = structuredClone((await surroundings.report()).ends);
 
     // All of it once more: one process is told to stop amid it, and started again.
     await bad({ do: 'begin', seed: options.seed + 1, targets, proofs, ...options.bad });
-    await wait(5_000);
+    await wait(Math.min(5_000, options.abuseMs / 2));
     await good({ do: 'phase', name: 'stop' });
     const [stopping] = products as [Product];
     const stoppedAt = performance.now();
@@ -157,11 +159,10 @@ async function tokenOf(secret: string, expires: string): Promise<string> {
   return authorization!.slice('Bearer '.length);
 }
 
-async function resourcesOf({ pid, url }: Product): Promise<Resources> {
+async function resourcesOf({ pid, url }: Product, count: number): Promise<Resources> {
   const looks: { heap: number; resident: number; lag: number; handles: number }[] = [];
   let cpu = NaN;
-  // What is garbage goes within some of these.
-  for (let look = 0; look < 10; look++) {
+  for (let look = 0; look < count; look++) {
     const metrics = await metricsOf(url);
     const read = (name: string) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(metrics)?.[1]);
     cpu = read('process_cpu_seconds_total');

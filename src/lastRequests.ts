@@ -6,7 +6,7 @@ const lookEveryMs = 50;
 /** A request that has begun to come has so long to come to its end. */
 const receivedWithinMs = 3_000;
 /** Where they never cease to come. */
-const emptyWithinMs = 500;
+const emptyWithinMs = 2_000;
 
 /**
  * Ends a server under its clients' hands without cutting any of them off. It stops listening at once. A line that is kept

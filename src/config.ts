@@ -41,6 +41,8 @@ export interface Config {
   eventRetentionDays: number;
   requestTimeoutMs: number;
   interactiveDeadlineMs: number;
+  /** How long requests are still taken after the signal to stop, while `/readyz` says that none should come. */
+  drainDelayMs: number;
   /** Where providers' answers are written, sanitised; never in production. */
   recordDir: string | undefined;
   logLevel: string;
@@ -118,6 +120,7 @@ const settings = z.object({
   RECORD_MAX_AGE_SECONDS: wholeNumber(0, 31_536_000, 'seconds').default(0),
   REQUEST_TIMEOUT_MS: wholeNumber(1, 600_000, 'milliseconds').default(10_000),
   INTERACTIVE_DEADLINE_MS: wholeNumber(1, 600_000, 'milliseconds').default(5_000),
+  DRAIN_DELAY_SECONDS: wholeNumber(0, 600, 'seconds').default(0),
   RECORD_DIR: z.string().min(1).optional(),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'must be a pino level, e.g. info')
@@ -226,6 +229,7 @@ export function readConfig(
     eventRetentionDays: s.EVENT_RETENTION_DAYS,
     requestTimeoutMs: s.REQUEST_TIMEOUT_MS,
     interactiveDeadlineMs: s.INTERACTIVE_DEADLINE_MS,
+    drainDelayMs: s.DRAIN_DELAY_SECONDS * 1_000,
     recordDir: s.RECORD_DIR,
     logLevel: s.LOG_LEVEL,
   };

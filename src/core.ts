@@ -142,6 +142,9 @@ export function createCore(deps: {
     clock,
     onTrouble: (error) => log.warn({ err: error }, 'events cannot be read'),
   });
+  const rest = async () => {
+    await Promise.all([deliveries, polling, retention, upkeep].map((work) => work.stop()));
+  };
   return {
     forAccount,
     catalog,
@@ -169,9 +172,10 @@ export function createCore(deps: {
       polling.start();
       retention.start();
     },
+    rest,
     async stop() {
       await feed.stop();
-      await Promise.all([deliveries, polling, retention, upkeep].map((work) => work.stop()));
+      await rest();
       await tokens.close();
     },
   };
@@ -191,6 +195,8 @@ export interface WholeCore extends Core {
   tokensChanged: Listener;
   /** Starts the background work. */
   work(): Promise<void>;
-  /** Ends it, and waits for the refreshes under way. */
+  /** Ends it, and gives up its leases; may be called again. */
+  rest(): Promise<void>;
+  /** Ends everything, and waits for the refreshes under way. */
   stop(): Promise<void>;
 }

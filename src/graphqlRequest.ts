@@ -19,7 +19,8 @@ export function queryOf(request: FastifyRequest): Body {
 }
 
 export function bodyOf(request: FastifyRequest): Body {
-  const type = request.headers['content-type'] ?? '';
+  const { 'content-type': type = '', 'content-encoding': coding = 'identity' } = request.headers;
+  if (!/^identity$/i.test(coding)) return { status: 415, message: 'The content must not be encoded.' };
   if (!/^application\/(json|graphql\+json)\s*(;|$)/i.test(type))
     return { status: 415, message: 'The content type must be application/json.' };
   try {

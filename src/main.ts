@@ -20,6 +20,7 @@ import { ConfigurationError } from './errors.ts';
 import { eventChannel } from './events/events.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
+import { emptyQueue } from './lastRequests.ts';
 import { createLog, type Log } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { findMissingMasterKeys } from './oauth/keyRotation.ts';
@@ -63,13 +64,18 @@ query Connections {
 
 /** What is stopped, last started first. */
 const stops: (() => Promise<unknown>)[] = [];
+/** Set once the process has been told to stop: a start that is under way goes no further. */
+let draining = false;
+let starting: Promise<void> = Promise.resolve();
 const drainWithinMs = 10_000;
 const endWaitingAfterMs = 3_000;
-const cutAfterMs = 4_000;
+/** Longer than the usual deadline of what asks a provider. */
+const cutAfterMs = 6_000;
 
 async function start(config: Config, described: readonly DescribedProvider[], log: Log): Promise<void> {
   const masterKeys = await loadMasterKeys(config.encryptionKeys, config.dataDir);
   const database = await openMigrated(config, log);
+  if (draining) return;
   const { clock, close: stopClock } = await openDatabaseClock(database, systemClock, (aheadMs) =>
     log.warn(
       { aheadMs: Math.round(aheadMs) },
@@ -115,6 +121,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     },
   });
   stops.push(() => caller.close());
+  if (draining) return;
   const jobs = await openJobs(database, {
     queues: revocationQueues,
     onError: (error) => log.warn({ err: error }, 'background work'),
@@ -146,9 +153,9 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
   notifications.listen(deliveryChannel, core.deliveries.queued);
   notifications.listen(roundChannel, core.polling.due);
   core.feed.start();
+  if (draining) return;
   if (config.role !== 'api') await core.work();
 
-  let draining = false;
   const server = await createServer({
     schema: createSchema(),
     core,
@@ -165,14 +172,17 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
     clock,
     log,
   });
+  if (draining) return;
   await listen(server, config);
-  stops.push(() => {
-    draining = true;
+  stops.push(async () => {
+    await systemClock.sleep(config.drainDelayMs);
+    await emptyQueue(server.server, systemClock);
     // Those that wait for a turn are told in time, so that their answers are out before the lines are cut.
     setTimeout(() => void caller.close(), endWaitingAfterMs).unref();
     // A client that opened a line and says nothing on it would hold the drain up to its end.
     setTimeout(() => server.server.closeAllConnections(), cutAfterMs).unref();
-    return server.close();
+    // Other processes should have what this one works on as soon as it ceases to.
+    await Promise.all([server.close(), core.rest()]);
   });
   const { port } = server.server.address() as AddressInfo;
   if (config.port === 0) {
@@ -366,9 +376,8 @@ function announce(config: Config, publicUrl: string, sandbox: Sandbox | undefine
 `);
 }
 
-/** In order, the last started first. A second signal, or ten seconds, ends it at once. */
-function drainOn(signals: readonly NodeJS.Signals[], log: Log): void {
-  let draining = false;
+/** In order, the last started first. A second signal, or ten seconds after the delay, ends it at once. */
+function drainOn(signals: readonly NodeJS.Signals[], drainDelayMs: number, log: Log): void {
   const drain = async (signal: NodeJS.Signals) => {
     if (draining) process.exit(1);
     draining = true;
@@ -376,7 +385,9 @@ function drainOn(signals: readonly NodeJS.Signals[], log: Log): void {
     setTimeout(() => {
       log.error('not drained in time');
       process.exit(1);
-    }, drainWithinMs).unref();
+    }, drainDelayMs + drainWithinMs).unref();
+    // What is half started cannot be stopped in order; a start that fails ends the process itself.
+    if (!(await starting.then(() => true).catch(() => false))) return;
     await stopAll();
     log.info('drained');
     process.exit(0);
@@ -414,8 +425,8 @@ async function run(command: string | undefined): Promise<void> {
   process.on('unhandledRejection', (error) =>
     log.error({ err: error }, 'a promise was rejected that nobody waited for'),
   );
-  drainOn(['SIGTERM', 'SIGINT'], log);
-  await start(config, described, log);
+  drainOn(['SIGTERM', 'SIGINT'], config.drainDelayMs, log);
+  await (starting = start(config, described, log));
 }
 
 try {

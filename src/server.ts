@@ -21,6 +21,7 @@ import { createGuard, statusOf, type Guard } from './guard/guard.ts';
 import type { Limits } from './guard/limits.ts';
 import { createSpending } from './guard/spending.ts';
 import { UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
+import { takeLastRequests } from './lastRequests.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { createRouterProof, type RouterProof } from './routerProof.ts';
@@ -65,7 +66,8 @@ type Edge = ServerOptions & {
 
 /**
  * The HTTP edge. Every body arrives as the bytes that were sent (signatures are over bytes), at most 1 MiB; a slow
- * sender is cut off. `close` lets running requests finish.
+ * sender is cut off. `close` stops listening and lets running requests finish, and those that still come over lines which
+ * are open; every answer then says that it is its line's last.
  */
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log } = options;
@@ -74,7 +76,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     requestTimeout: 8_000,
     keepAliveTimeout: 65_000,
     http: { headersTimeout: 3_000, connectionsCheckingInterval: 500, shouldUpgradeCallback: shouldUpgrade },
-    forceCloseConnections: 'idle',
+    return503OnClosing: false,
     // A HEAD would run its GET, and the callback uses its state up.
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 200 },
@@ -87,6 +89,9 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     const status = error.statusCode ?? 500;
     if (status >= 500) log.error({ err: error, route: request.routeOptions.url }, 'a request failed');
     const message = status >= 500 ? 'Something went wrong on our side.' : error.message;
+    // What is too long or cut off never comes as far as the routes below.
+    if (status < 500 && request.url.startsWith('/graphql'))
+      return graphqlError(reply, status, 'BAD_REQUEST', message);
     return reply.code(status).send({ error: message });
   });
   app.addHook('onResponse', (request, reply, done) => {
@@ -123,7 +128,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const execute = createExecute<Context>(options.schema, forgetAsked);
   const edge = { ...options, guard, routerProof, execute, formatError };
   const subscriptions = createSubscriptions({ ...edge, settings: options.subscriptions });
-  app.addHook('preClose', () => subscriptions.close());
+  let closing = false;
+  // Who stops it to change something does not want to wait for clients that they do not have.
+  const silentMs = options.production ? 2_000 : 250;
+  app.addHook('preClose', async () => {
+    closing = true;
+    await Promise.all([takeLastRequests(app.server, silentMs, options.clock), subscriptions.close()]);
+  });
+  // Fastify says it to those that come later.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    if (closing) reply.header('connection', 'close');
+    done();
+  });
   subscriptions.attach(app.server);
   streamRoute(app, edge, subscriptions);
   await graphqlRoutes(app, edge, subscriptions);

@@ -106,6 +106,17 @@ describe('the HTTP edge', () => {
     const answer = await post(body, { 'content-type': type, ...proof, ...(await bearer()) });
     expect(answer.status).toBe(status);
     expect(answer.headers.get('content-type')).toContain('json');
+    const { errors } = (await answer.json()) as { errors: { extensions: { code: string } }[] };
+    expect(errors[0]!.extensions.code).toMatch(
+      /^(BAD_REQUEST|GRAPHQL_PARSE_FAILED|GRAPHQL_VALIDATION_FAILED)$/,
+    );
+  });
+
+  it('refuses a body that says it is compressed, whatever it is', async () => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip', ...proof };
+    const answer = await post(JSON.stringify({ query: list }), { ...headers, ...(await bearer()) });
+    expect(answer.status).toBe(415);
+    expect(await answer.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
   });
 
   it('answers a bad argument with its code', async () => {

@@ -82,6 +82,11 @@ export function createCallbacks(deps: {
         post(callback, message, { dispatcher, clock, signal });
       const { origin } = callback.url;
       const confirmed = await send({ action: 'check' }, AbortSignal.timeout(confirmWithinMs));
+      // Nobody would complete it any more.
+      if (closing) {
+        seat.leave();
+        return refuse(503, tooMany());
+      }
       if (confirmed !== 'taken') {
         seat.leave();
         log.warn({ origin, outcome: confirmed }, 'a callback URL did not confirm the subscription');

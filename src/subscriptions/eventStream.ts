@@ -16,7 +16,7 @@ export interface EventStreams {
    * @param resumeAfter the header `Last-Event-ID`
    */
   open(response: ServerResponse, operation: Prepared, opened: Opened): Promise<void>;
-  /** Completes all of them. */
+  /** Completes all of them, those with a query or a mutation once it is answered. */
   close(): Promise<void>;
 }
 
@@ -28,6 +28,8 @@ interface Opened {
 
 interface Stream {
   response: ServerResponse;
+  /** A query or a mutation, whose answer is its end. */
+  answersOnce: boolean;
   /** How many beats nothing could be written. */
   stuckFor: number;
   finish(last?: Answer): void;
@@ -65,7 +67,7 @@ export function createEventStreams(deps: {
       let answers: Answers | undefined;
       let finished = false;
       const stream: Stream = {
-        ...{ response, stuckFor: 0 },
+        ...{ response, stuckFor: 0, answersOnce: operation.operation.operation !== 'subscription' },
         finish(last) {
           if (finished) return;
           finished = true;
@@ -87,7 +89,7 @@ export function createEventStreams(deps: {
         answers?.stop();
       });
 
-      if (operation.operation.operation !== 'subscription') {
+      if (stream.answersOnce) {
         stream.finish(await operations.execute(operation, identity));
         return gone;
       }
@@ -110,18 +112,21 @@ export function createEventStreams(deps: {
     },
     async close() {
       ticker.stop();
-      const all = [...streams];
-      const gone = all.map(({ response }) => new Promise<void>((resolve) => response.once('close', resolve)));
-      for (const stream of all) stream.finish();
-      const cancel = clock.timer(goneWithinMs, () => {
-        for (const { response } of all) response.destroy();
-      });
-      await Promise.all(gone);
-      cancel();
+      await Promise.all(
+        [...streams].map(async ({ response, answersOnce, finish }) => {
+          const gone = new Promise<void>((resolve) => response.once('close', resolve));
+          if (!answersOnce) finish();
+          const cancel = clock.timer(answersOnce ? answerWithinMs : goneWithinMs, () => response.destroy());
+          await gone;
+          cancel();
+        }),
+      );
     },
   };
 }
 
+/** When the process goes away, what was asked over a stream has so long to be answered: as over HTTP. */
+const answerWithinMs = 5_000;
 /** When the process goes away, a reader that does not take its end holds the drain up no longer than this. */
 const goneWithinMs = 2_000;
 

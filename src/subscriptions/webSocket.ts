@@ -46,7 +46,7 @@ export interface WebSocketsOptions {
 export interface WebSockets {
   /** A request to open one, as Node's HTTP server emits it. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
-  /** Says goodbye to all; resolves once they are gone. */
+  /** Says goodbye to all, once the queries and mutations under way are answered; resolves once they are gone. */
   close(): Promise<void>;
 }
 
@@ -284,7 +284,13 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       const gone = [...lines].map(
         ({ socket }) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
       );
-      for (const line of lines) line.end(closeCodes.goingAway);
+      const giveUpAt = clock.monotonic() + answerWithinMs;
+      for (let busy = [...lines]; busy.length > 0;) {
+        const late = clock.monotonic() >= giveUpAt;
+        for (const line of busy) if (late || !isAnswering(line)) line.end(closeCodes.goingAway);
+        busy = busy.filter(({ socket }) => socket.readyState === socket.OPEN);
+        if (busy.length > 0) await clock.sleep(lookEveryMs);
+      }
       const cancel = clock.timer(goneWithinMs, () => {
         for (const { socket } of lines) socket.terminate();
       });
@@ -315,5 +321,11 @@ function whileDelivered(answers: Answers, take: Take) {
 
 const notTheRouter = () => refusal('UNAUTHENTICATED', 'Only the router may ask here.');
 
+/** Of a subscription that runs, graphql-ws keeps the sequence; of what is answered once, null. */
+const isAnswering = ({ subscriptions }: Line) => Object.values(subscriptions).includes(null);
+
+/** When the process goes away, what was asked over a socket has so long to be answered: as over HTTP. */
+const answerWithinMs = 5_000;
+const lookEveryMs = 20;
 /** When the process goes away, a client that does not answer the goodbye holds the drain up no longer than this. */
 const goneWithinMs = 2_000;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { sequence, webhookChaos } from '../support/webhookChaos.ts';
+import { sequence } from '../support/sequence.ts';
+import { webhookChaos } from '../support/webhookChaos.ts';
 
 const deliveries = Number(process.env.DELIVERIES ?? 20_000);
 

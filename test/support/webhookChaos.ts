@@ -200,12 +200,3 @@ function sorted(value: unknown): unknown {
       .map(([name, own]) => [name, sorted(own)]),
   );
 }
-
-/** The same in every run, as far as the machine lets it be. */
-export function sequence(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}

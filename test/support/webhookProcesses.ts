@@ -23,7 +23,7 @@ export interface WebhookProcesses {
   sandbox: Sandbox;
   databaseUrl: string;
   start(more?: Record<string, string>): Promise<Product>;
-  /** Connects QuickBooks. */
+  /** Connects QuickBooks, to the first company or the one that is named. */
   connect(product: Product, accountId: string, realmId?: string): Promise<{ id: string; realm: string }>;
   /** Signed as QuickBooks does. */
   tell(to: { url: string }, body: unknown, secret?: string): Promise<Response>;
@@ -35,7 +35,15 @@ export interface WebhookProcesses {
 
 export const verifierToken = 'the-verifier-token';
 
-export async function openWebhookProcesses(kind: Database['kind']): Promise<WebhookProcesses> {
+/**
+ * @param more settings of all of its processes
+ * @param headersOf what proves an account to them
+ */
+export async function openWebhookProcesses(
+  kind: Database['kind'],
+  more: Record<string, string> = {},
+  headersOf = (accountId: string): Record<string, string> => ({ 'x-account-id': accountId }),
+): Promise<WebhookProcesses> {
   const sandbox = await startSandbox({ port: 0, clock: systemClock });
   const postgres = kind === 'postgres' ? await migratedPostgresUrl() : undefined;
   const dataDir = await migratedDataDir();
@@ -55,6 +63,7 @@ export async function openWebhookProcesses(kind: Database['kind']): Promise<Webh
     QUICKBOOKS_WEBHOOK_SECRETS: verifierToken,
     MYCARRIERPACKETS_TOKEN_URL: myCarrierPackets.tokenUrl,
     MYCARRIERPACKETS_API_URL: myCarrierPackets.apiUrl,
+    ...more,
   };
   const running = new Set<Product>();
   const opened: Database[] = [];
@@ -70,13 +79,13 @@ export async function openWebhookProcesses(kind: Database['kind']): Promise<Webh
   return {
     sandbox,
     databaseUrl: postgres?.url ?? '',
-    async start(more = {}) {
-      const product = await startProduct({ ...settings, ...more }, dataDir);
+    async start(own = {}) {
+      const product = await startProduct({ ...settings, ...own }, dataDir);
       running.add(product);
       return product;
     },
     async connect(product, accountId, realmId) {
-      const headers = { 'x-account-id': accountId };
+      const headers = headersOf(accountId);
       const mutation =
         'mutation { connect(input: { integrationId: "quickbooks" }) { authorizationUrl connection { id } } }';
       const { data } = await product.graphql(mutation, {}, headers);

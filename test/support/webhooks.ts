@@ -13,6 +13,8 @@ import { createServer } from '../../src/server.ts';
 import { sign } from '../../src/webhooks/verify.ts';
 import { webhookSecret, type TestCore } from './core.ts';
 
+export { cloudEvents, type CloudEvent } from './cloudEvents.ts';
+
 export interface TestReceiver {
   url: string;
   /** Posts to `/webhooks/<path>`. */
@@ -79,26 +81,3 @@ export async function openReceiver(product: TestCore): Promise<TestReceiver> {
     },
   };
 }
-
-export interface CloudEvent {
-  id: string;
-  realm: string;
-  entity: string;
-  externalId: string;
-  operation?: string;
-  time?: string;
-}
-
-/** Intuit's body since 2026: an array of CloudEvents. */
-export const cloudEvents = (events: readonly CloudEvent[]) =>
-  events.map(({ id, realm, entity, externalId, operation = 'updated', time = '2026-01-05T12:00:00Z' }) => ({
-    specversion: '1.0',
-    id,
-    source: 'intuit.dsnBgbseACLLRZNxo2dfc4evmEJdxde58xeeYcZliOU=',
-    type: `qbo.${entity}.${operation}.v1`,
-    datacontenttype: 'application/json',
-    time,
-    intuitentityid: externalId,
-    intuitaccountid: realm,
-    data: {},
-  }));

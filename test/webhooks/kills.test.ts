@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { sequence, webhookChaos } from '../support/webhookChaos.ts';
+import { sequence } from '../support/sequence.ts';
+import { webhookChaos } from '../support/webhookChaos.ts';
 
 /** The short form of test/chaos/webhooks.chaos.ts. */
 it('loses and doubles nothing when one of two processes is killed', { timeout: 180_000 }, async () => {

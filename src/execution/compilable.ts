@@ -6,7 +6,8 @@ const longestText = 8_000;
 /**
  * Whether graphql-jit 0.8 answers a query as graphql-js does wherever nothing fails. It does not for
  * - `@skip` and `@include`: what they leave out depends on where else a fragment is spread;
- * - variables within lists and objects: those that are not given become null;
+ * - variables within lists: those that are not given become null;
+ * - objects: the same, and `__proto__` is no member of one;
  * - variables that may not be null but have a default;
  * - names that it joins by underscores, which an alias can bring together, and `__proto__`.
  */
@@ -22,19 +23,18 @@ export function isCompilable(
     )
   )
     return false;
-  let depth = 0;
+  let lists = 0;
   let found = true;
   const refuse = () => {
     found = false;
     return BREAK;
   };
-  const nested = { enter: () => void depth++, leave: () => void depth-- };
   visit(document, {
     Directive: refuse,
     Field: ({ alias }) => (alias?.value.includes('_') ? refuse() : undefined),
-    ListValue: nested,
-    ObjectValue: nested,
-    Variable: () => (depth > 0 ? refuse() : undefined),
+    ObjectValue: refuse,
+    ListValue: { enter: () => void lists++, leave: () => void lists-- },
+    Variable: () => (lists > 0 ? refuse() : undefined),
   });
   return found;
 }

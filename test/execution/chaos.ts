@@ -19,6 +19,13 @@ import {
 } from 'graphql';
 import { typeDefs } from '../../resolvers/index.ts';
 import { DateTime, JSONScalar } from '../../resolvers/scalars.ts';
+import type { Known } from '../support/fuzz/values.ts';
+
+/** What documents are written with. */
+export const known: Known = {
+  ...{ connections: ['c0ffee', 'c1'], accounts: ['acme', 'rival'], integrations: ['quickbooks', 'slack'] },
+  ...{ resources: ['Invoice', 'User'], cursors: ['MQ'], returnTo: 'https://app.example.com/' },
+};
 
 /** The context of an execution. */
 export interface Chaos {

@@ -5,7 +5,9 @@ import { createSchema } from '../../resolvers/index.ts';
 import { createExecute } from '../../src/execution/executor.ts';
 import { identityOf, openCore, type TestCore } from '../support/core.ts';
 import { embeddedDatabase } from '../support/databases.ts';
-import { randomOperation, usualShape } from './operations.ts';
+import { randomDocuments } from '../support/fuzz/documents.ts';
+import { sequence } from '../support/fuzz/values.ts';
+import { known } from './chaos.ts';
 
 const schema = createSchema();
 const unknown = '00000000-0000-4000-8000-000000000000';
@@ -25,12 +27,17 @@ describe('the product', () => {
   });
   afterAll(() => product.close());
 
-  const ask = async (run: typeof compiled, query: string, variables: Record<string, unknown>) => {
+  const ask = async (
+    run: typeof compiled,
+    query: string,
+    variables: Record<string, unknown>,
+    operationName?: string,
+  ) => {
     const document = parse(query);
-    const operation = getOperationAST(document)!;
+    const operation = getOperationAST(document, operationName)!;
     const contextValue = createContext(product, identityOf('acme'));
     product.statements.length = 0;
-    const answer = await run({ document, operation, operationName: undefined, variables, contextValue });
+    const answer = await run({ document, operation, operationName, variables, contextValue });
     return { ...seen(answer), calls: contextValue.calls, statements: product.statements.length };
   };
   const entities = `query ($r: [_Any!]!) { _entities(representations: $r) { __typename
@@ -102,13 +109,16 @@ describe('the product', () => {
   });
 
   it('answers alike whatever is asked, wherever the provider is not', async () => {
-    const shape = { ...usualShape, directives: 0, depth: 4 };
+    const roots = new Set(['integrations', 'integration', 'connections', 'connection', '_entities']);
+    const kinds = { query: 1, mutation: 0, subscription: 0 };
+    const own = { ...known, connections: [id, unknown] };
+    const next = randomDocuments(schema, own, sequence(5), { roots, kinds, conditions: 0 });
     const withoutProvider = (query: string) => !/\b(profile|record)\b/.test(query);
-    const some = Array.from({ length: 80 }, (_, i) => randomOperation(schema, i + 1, { shape }));
-    for (const { query, variables } of some.filter((one) => withoutProvider(one.query))) {
+    const some = Array.from({ length: 100 }, next).filter(({ query }) => withoutProvider(query));
+    for (const { query, variables, operationName } of some) {
       // graphql-js answers before all that it has asked for is there, where a field that may not be null is.
       const answer = async (run: typeof compiled) => {
-        const { data, errors } = await ask(run, query, variables);
+        const { data, errors } = await ask(run, query, variables, operationName);
         return { query, data, errors };
       };
       expect(await answer(compiled)).toEqual(await answer(interpreted));

@@ -50,6 +50,8 @@ export interface DocumentOptions {
   kinds?: Record<RandomDocument['kind'], number>;
   /** Values that a variable's type does not allow are among them. */
   misfits?: boolean;
+  /** Share of the fields and fragments with a `@skip` or an `@include`. */
+  conditions?: number;
 }
 
 const usualKinds = { query: 0.75, mutation: 0.12, subscription: 0.13 };
@@ -58,7 +60,7 @@ export function randomDocuments(
   schema: GraphQLSchema,
   known: Known,
   random: Random,
-  { roots, kinds = usualKinds, misfits = true }: DocumentOptions = {},
+  { roots, kinds = usualKinds, misfits = true, conditions = 0.08 }: DocumentOptions = {},
 ): () => RandomDocument {
   const draft = (): RandomDocument => {
     const dice = random();
@@ -115,7 +117,7 @@ export function randomDocuments(
     const argument = ({ name, type }: GraphQLArgument | GraphQLInputField): string =>
       `${name}: ${random() < 0.6 ? declare(type, name) : literal(type, name)}`;
     const directives = (): string => {
-      if (random() > 0.08) return '';
+      if (random() >= conditions) return '';
       const isVariable = random() < 0.3;
       if (isVariable) {
         declared.push(`$v${declared.length}: Boolean!`);
@@ -208,7 +210,7 @@ const introspections = [
 function literalOf(value: unknown, type: GraphQLInputType): string {
   const nullable = getNullableType(type);
   if (value === null || value === undefined) return 'null';
-  if (isEnumType(nullable)) return String(value);
+  if (isEnumType(nullable)) return value as string;
   if (isListType(nullable) && Array.isArray(value))
     return `[${value.map((one) => literalOf(one, nullable.ofType as GraphQLInputType)).join(', ')}]`;
   if (isInputObjectType(nullable)) {

@@ -1,0 +1,67 @@
+/**
+ * Which tests judge the mutants of which file: those that fail where it breaks, quickest first. What stands before a
+ * file's own tests is the folder of `test/`.
+ */
+const product = 'oauth/{tokens,shapes}';
+
+export const groups: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  webhooks: {
+    'src/webhooks/verify.ts': ['webhooks/verify'],
+    'src/webhooks/receive.ts': ['webhooks/{receive,hostile}'],
+  },
+  accounts: {
+    'src/routerProof.ts': ['identity'],
+    'src/identity.ts': ['identity'],
+    'src/identityKeys.ts': ['identity'],
+    'src/subscriptions/credentials.ts': ['guard/identity'],
+    'src/db/accountDialect.ts': ['db/accountDialect', 'db/secondWall'],
+    'src/db/secondWall.ts': ['db/secondWall'],
+    'src/connections/connection.ts': ['resolvers/tenancy', 'connections/credentials', 'oauth/tokens'],
+    'resolvers/context.ts': ['resolvers/tenancy', 'guard/guard', 'resolvers/providerCalls'],
+    'resolvers/index.ts': ['resolvers/tenancy', 'guard/guard', 'resolvers/providerCalls'],
+  },
+  calls: {
+    'src/calls/backoff.ts': ['calls/backoff'],
+    'src/calls/circuitBreaker.ts': ['calls/circuitBreaker'],
+    'src/calls/retryAfter.ts': ['calls/retryAfter'],
+    'src/calls/rateLimitHeaders.ts': ['calls/rateLimitHeaders'],
+    'src/calls/redact.ts': ['calls/redact'],
+    'src/calls/addresses.ts': ['calls/addresses'],
+    'src/calls/conflict.ts': ['calls/conflict'],
+    'src/calls/window.ts': ['calls/{window,rateLimit}'],
+    'src/calls/fairQueue.ts': ['calls/{fairQueue,turns}'],
+    'src/calls/turns.ts': ['calls/{turns,rateLimit}'],
+    'src/calls/rateLimit.ts': ['calls/{rateLimit,turns}'],
+    'src/calls/slots.ts': ['calls/slots'],
+    'src/calls/alarms.ts': ['calls/alarms'],
+    'src/calls/keeperClock.ts': ['calls/keeperClock'],
+    'src/calls/valueAt.ts': ['providers/configuredFile', 'calls/conflict'],
+    'src/calls/recorder.ts': ['calls/recorder'],
+    'src/calls/sanitize.ts': ['calls/recorder'],
+    'src/calls/http.ts': ['calls/caller', 'oauth/protocol'],
+    'src/calls/endings.ts': ['calls/caller'],
+    'src/calls/attempt.ts': ['calls/{caller,addresses}'],
+    'src/calls/admission.ts': ['calls/{caller,rateLimit,turns}'],
+    'src/calls/caller.ts': ['calls/caller'],
+    'src/calls/sharedRateLimit.ts': ['calls/{sharedRateLimit,leases}'],
+    'src/calls/leases.ts': ['calls/{leases,sharedRateLimit}'],
+    'src/calls/budgetRows.ts': ['calls/{budgetRows,sharedOnPostgres}'],
+  },
+  oauth: {
+    'src/oauth/encryption.ts': ['oauth/encryption'],
+    'src/oauth/protocol.ts': ['oauth/protocol'],
+    'src/oauth/redirect.ts': ['oauth/protocol'],
+    'src/oauth/tokenEndpoint.ts': ['oauth/protocol', product],
+    'src/oauth/tokens.ts': [product],
+    'src/oauth/refresh.ts': [product],
+    'src/oauth/tokenRows.ts': [product],
+    'src/oauth/sealing.ts': [product],
+    'src/oauth/accountKeys.ts': [product, 'oauth/keyRotation'],
+    'src/oauth/authorization.ts': ['connections/{authorize,reconnect}'],
+    'src/oauth/pendingGrants.ts': ['connections/confirm'],
+    'src/oauth/revocations.ts': ['connections/{authorize,confirm,reconnect}', 'oauth/tokens'],
+    'src/oauth/sealedValues.ts': ['oauth/keyRotation'],
+    'src/oauth/keyRotation.ts': ['oauth/keyRotation'],
+    'src/oauth/dataKeyRotation.ts': ['oauth/keyRotation'],
+  },
+};

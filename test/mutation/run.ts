@@ -1,0 +1,70 @@
+/** `npm run test:mutation`: what breaks in the code that decides must break a test. */
+import { parseArgs } from 'node:util';
+import { Stryker } from '@stryker-mutator/core';
+import { groups } from './judges.ts';
+
+const usage = `npm run test:mutation -- [group | file ...] [options]
+
+Breaks each file bit by bit, and judges every mutant by the tests that test/mutation/judges.ts names for the file.
+Groups: ${Object.keys(groups).join(', ')}; without any, all of them one after the other, which takes hours.
+
+  --concurrency <n>  how many mutants at one time (default 2)
+  --lines <a-b>      only what is broken in these lines, of one file
+  --help
+`;
+const leastScore = 85;
+
+const { values: options, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: {
+    concurrency: { type: 'string', default: '2' },
+    lines: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const all = new Map(Object.values(groups).flatMap((group) => Object.entries(group)));
+const files =
+  wanted.length === 0
+    ? [...all.keys()]
+    : wanted.flatMap((name) => Object.keys(groups[name] ?? { [name]: 1 }));
+const stray = files.find((file) => !all.has(file));
+
+if (options.help || stray !== undefined) {
+  process.stdout.write(stray === undefined ? usage : `There is no group or file ${stray}.\n\n${usage}`);
+  process.exitCode = options.help ? 0 : 2;
+} else {
+  const rows = [];
+  for (const file of files) rows.push(await judged(file));
+  process.stdout.write(
+    `\n| file | mutants | killed | timed out | survived | not reached | score |\n|---|--:|--:|--:|--:|--:|--:|\n${rows.join('')}`,
+  );
+}
+
+/** A row of the table. */
+async function judged(file: string): Promise<string> {
+  process.stdout.write(`\n${file}\n`);
+  // For vitest.config.ts, which Stryker's processes read.
+  process.env.MUTATED_FILE = file;
+  const results = await new Stryker({
+    mutate: [options.lines === undefined ? file : `${file}:${options.lines}`],
+    testRunner: 'vitest',
+    plugins: ['@stryker-mutator/vitest-runner'],
+    vitest: { configFile: 'test/mutation/vitest.config.ts', related: false },
+    // It would be read by TypeScript's old interface, which version 7 does not have.
+    tsconfigFile: 'none',
+    concurrency: Number(options.concurrency),
+    tempDirName: '.stryker',
+    ignorePatterns: ['.data', '.git', 'docs'],
+    reporters: ['clear-text', 'json'],
+    clearTextReporter: { allowColor: false, logTests: false, allowEmojis: false, reportTests: false },
+    jsonReporter: { fileName: `node_modules/.cache/mutation/${file}.json` },
+  }).runMutationTest();
+  const count = (...statuses: string[]) => results.filter(({ status }) => statuses.includes(status)).length;
+  const [killed, timedOut, survived, unreached] = ['Killed', 'Timeout', 'Survived', 'NoCoverage'].map((one) =>
+    count(one),
+  ) as [number, number, number, number];
+  const mutants = killed + timedOut + survived + unreached;
+  const score = (100 * (killed + timedOut)) / mutants;
+  if (!(score >= leastScore)) process.exitCode = 1;
+  return `| ${file} | ${mutants} | ${killed} | ${timedOut} | ${survived} | ${unreached} | ${score.toFixed(1)} % |\n`;
+}

@@ -7,7 +7,7 @@ const product = 'oauth/{tokens,shapes}';
 export const groups: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   webhooks: {
     'src/webhooks/verify.ts': ['webhooks/verify'],
-    'src/webhooks/receive.ts': ['webhooks/{receive,hostile}'],
+    'src/webhooks/receive.ts': ['webhooks/outcomes'],
   },
   accounts: {
     'src/routerProof.ts': ['identity'],

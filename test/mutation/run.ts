@@ -55,7 +55,9 @@ async function judged(file: string): Promise<string> {
     concurrency: Number(options.concurrency),
     tempDirName: '.stryker',
     ignorePatterns: ['.data', '.git', 'docs'],
-    reporters: ['clear-text', 'json'],
+    // A busy machine is not to be taken for a test that hangs.
+    timeoutMS: 20_000,
+    reporters: ['clear-text', 'json', 'progress-append-only'],
     clearTextReporter: { allowColor: false, logTests: false, allowEmojis: false, reportTests: false },
     jsonReporter: { fileName: `node_modules/.cache/mutation/${file}.json` },
   }).runMutationTest();

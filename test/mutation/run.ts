@@ -10,6 +10,7 @@ Groups: ${Object.keys(groups).join(', ')}; without any, all of them one after th
 
   --concurrency <n>  how many mutants at one time (default 2)
   --lines <a-b>      only what is broken in these lines, of one file
+  --anew             judge again what an earlier run has judged, and neither code nor test has changed since
   --help
 `;
 const leastScore = 85;
@@ -19,6 +20,7 @@ const { values: options, positionals: wanted } = parseArgs({
   options: {
     concurrency: { type: 'string', default: '2' },
     lines: { type: 'string' },
+    anew: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -57,9 +59,12 @@ async function judged(file: string): Promise<string> {
     ignorePatterns: ['.data', '.git', 'docs'],
     // A busy machine is not to be taken for a test that hangs.
     timeoutMS: 20_000,
-    reporters: ['clear-text', 'json', 'progress-append-only'],
+    reporters: ['clear-text', 'progress-append-only'],
     clearTextReporter: { allowColor: false, logTests: false, allowEmojis: false, reportTests: false },
-    jsonReporter: { fileName: `node_modules/.cache/mutation/${file}.json` },
+    // What neither its code nor its tests have changed since is not judged again.
+    incremental: true,
+    incrementalFile: `node_modules/.cache/mutation/${file}.json`,
+    force: options.anew,
   }).runMutationTest();
   const count = (...statuses: string[]) => results.filter(({ status }) => statuses.includes(status)).length;
   const [killed, timedOut, survived, unreached] = ['Killed', 'Timeout', 'Survived', 'NoCoverage'].map((one) =>

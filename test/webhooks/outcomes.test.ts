@@ -25,12 +25,29 @@ const secret = 'the-secret-of-all';
 const { webhook } = quickbooks;
 const named = { ...githubScheme, header: 'x-signature', idHeader: 'x-delivery' };
 
+const careless = { kind: 'record', account: '99', occurredAt: null, change: 'UPSERTED' } as const;
+
 const integrations: ConfiguredProvider['provider'][] = [
   quickbooks,
   slack,
   describedWith({ id: 'silent' }),
   { ...quickbooks, id: 'unset' },
   { ...quickbooks, id: 'named', webhook: { ...webhook!, scheme: named } },
+  {
+    ...quickbooks,
+    id: 'careless',
+    webhook: {
+      ...webhook!,
+      parse: () => ({
+        notices: [
+          { ...careless, eventId: '1', resource: 'Nonsense', externalId: '41' },
+          { ...careless, eventId: '2', resource: 'Invoice', externalId: '4 1' },
+          { ...careless, eventId: '3', resource: 'Invoice', externalId: '42' },
+          { ...careless, eventId: '4', account: null, resource: 'Invoice', externalId: '43' },
+        ],
+      }),
+    },
+  },
   {
     ...quickbooks,
     id: 'broken',
@@ -292,6 +309,15 @@ describe.each(databaseKinds)('a receiver of webhooks, %s', (_kind, open) => {
     expect(await stored()).toEqual([]);
     await send('quickbooks', told({ realm: '9'.repeat(256) }));
     expect((await stored()).map(({ account }) => account)).toEqual(['9'.repeat(256)]);
+  });
+
+  it('stores nothing that its provider’s file should not have let through', async () => {
+    expect(await send('careless', told())).toEqual(ok);
+    const invoice = { kind: 'record', occurredAt: null, resource: 'Invoice', change: 'UPSERTED' };
+    expect(await stored()).toEqual([
+      { id: '3', account: '99', notice: { ...invoice, externalId: '42' } },
+      { id: '4', account: null, notice: { ...invoice, externalId: '43' } },
+    ]);
   });
 
   it('keeps a hash of an event’s name that is too long', async () => {

@@ -55,6 +55,8 @@ describe('without the second wall, an account', () => {
 
   it('is named by conditions that all have been sent to the database', () => {
     expect(report.conditions.length).toBeGreaterThan(80);
+    // One a line, so that a place tells them apart.
+    expect(new Set(report.conditions.map((one) => one.place)).size).toBe(report.conditions.length);
     expect(report.conditions.filter((one) => !one.isReached).map((one) => one.place)).toEqual([]);
   });
 

@@ -118,6 +118,9 @@ export async function tryEveryStatement(pglite: PGlite): Promise<Findings> {
         const answer = rows.map((row) => JSON.stringify(row)).toSorted();
         return JSON.stringify([affectedRows, answer]) + (await left(run, named));
       } catch (error) {
+        // A class of its own: the statement is wrong, so nothing is known of its condition.
+        if ((error as { code?: string }).code?.startsWith('42'))
+          findings.leaks.add(`${String(error)}: ${plain(statement)}`);
         return String(error);
       } finally {
         await run.exec('rollback to savepoint statement; release savepoint statement');

@@ -324,6 +324,13 @@ describe('the log is told', () => {
       );
   });
 
+  it('that the time is missing, where it is signed', () => {
+    for (const missing of [undefined, '', 'now'])
+      expect(
+        reason(check(slackScheme, { ...signed(slackScheme), 'x-slack-request-timestamp': missing })),
+      ).toBe('no time');
+  });
+
   it('that the id is missing, where it is signed', () => {
     for (const missing of [undefined, '', ' ', 'two words', 'x'.repeat(257)])
       expect(reason(check(standardScheme, { ...signed(standardScheme), 'webhook-id': missing }))).toBe(

@@ -185,16 +185,18 @@ describe.each(schemes)('a request in the style of %s', (_name, scheme) => {
     expect(accepted).toEqual([]);
   });
 
-  it('looks at a bounded number of signatures', () => {
-    const one = signed(scheme)[scheme.header]!;
+  it('looks at twenty signatures and no more', () => {
+    const headers = signed(scheme);
     const [wrong, separator] =
       scheme.form === 'list' ? [`v1,${'A'.repeat(43)}=`, ' '] : [`v1=${'0'.repeat(64)}`, ','];
-    const many = Array.from({ length: 10_000 }, () => wrong).join(separator);
-    const startedAt = performance.now();
-    expect(check(scheme, { ...signed(scheme), [scheme.header]: `${many}${separator}${one}` }).verified).toBe(
-      false,
-    );
-    expect(performance.now() - startedAt).toBeLessThan(100);
+    const behind = (count: number) => {
+      const many = Array.from({ length: count }, () => wrong).join(separator);
+      const value = `${many}${separator}${headers[scheme.header]!}`;
+      return check(scheme, { ...headers, [scheme.header]: value }).verified;
+    };
+    // A header that holds one signature is none with several in it.
+    expect(behind(19)).toBe(scheme.form !== 'plain');
+    for (const count of [20, 10_000]) expect(behind(count)).toBe(false);
   });
 });
 

@@ -282,4 +282,51 @@ describe('a window', () => {
     expect(window.used(1_600)).toBe(0);
     expect(window.state()).toMatchObject({ arrived: [], leased: {} });
   });
+
+  it('holds up one for those ahead of it, by a step for each, and for ever where they take all', () => {
+    const window = createWindow({ limit: 4, windowMs: 1_000 });
+    window.lease('own', Infinity, 0, false);
+    expect([0, 1, 2, 3].map((ahead) => window.freeAt(0, ahead))).toEqual([250, 500, 750, Infinity]);
+  });
+
+  it('takes a call for urgent that does not say', () => {
+    const window = createWindow({ limit: 100, windowMs: 100_000 });
+    window.lease('own', Infinity, 0, false);
+    expect([window.freeAt(0), window.freeAt(0, 0, true), window.freeAt(0, 0, false)]).toEqual([0, 0, 900]);
+    expect([window.estimate(0, 0), window.estimate(0, 30)]).toEqual([0, 7_000]);
+  });
+
+  it('guesses that what is under way arrives at once', () => {
+    const window = createWindow({ limit: 3, windowMs: 5_000 });
+    for (let i = 0; i < 3; i++) window.lease('own', Infinity, 0, false);
+    expect(window.estimate(0, 0)).toBe(5_006);
+    expect(window.estimate(0, 3)).toBe(10_012);
+  });
+
+  it('looks at the time before it answers anything', () => {
+    const ended = () => {
+      const window = createWindow({ limit: 1, windowMs: 1_000 });
+      window.lease('own', 100, 0, false);
+      return window;
+    };
+    expect(ended().freeAt(2_000)).toBe(2_000);
+    expect(ended().estimate(2_000, 0)).toBe(2_000);
+    expect(ended().freeBy(2_000, 2_000, true)).toBe(1);
+    expect(ended().emptyAt(2_000)).toBeUndefined();
+    const window = ended();
+    window.used(99);
+    expect(window.state().leased).toEqual({ own: [1, 100] });
+    window.used(100);
+    expect(window.state()).toMatchObject({ arrived: [[100, 1]], leased: {} });
+  });
+
+  it('frees a call in the millisecond in which it leaves, and is empty with the last of many', () => {
+    const window = createWindow({ limit: 3, windowMs: 5_000 });
+    for (const at of [0, 10, 20]) {
+      window.lease('own', Infinity, at, false);
+      window.arrive('own', at);
+    }
+    expect([5_005, 5_006].map((ms) => window.freeBy(100, ms, true))).toEqual([0, 1]);
+    expect(window.emptyAt(100)).toBe(5_026);
+  });
 });

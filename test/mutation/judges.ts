@@ -1,6 +1,6 @@
 /**
- * Which tests judge the mutants of which file: those that fail where it breaks, quickest first. What stands before a
- * file's own tests is the folder of `test/`.
+ * Which tests judge the mutants of which file: the quickest that fail where it breaks. They are named as in `test/`,
+ * without `.test.ts`.
  */
 const product = 'oauth/{tokens,shapes}';
 
@@ -13,6 +13,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/routerProof.ts': ['identity'],
     'src/identity.ts': ['identity'],
     'src/identityKeys.ts': ['identity'],
+    'src/connections/returnTo.ts': ['connections/returnTo'],
     'src/subscriptions/credentials.ts': ['guard/identity'],
     'src/db/accountDialect.ts': ['db/accountDialect', 'db/secondWall'],
     'src/db/secondWall.ts': ['db/secondWall'],

@@ -38,11 +38,11 @@ if (options.help || stray !== undefined) {
   const rows = [];
   for (const file of files) rows.push(await judged(file));
   process.stdout.write(
-    `\n| file | mutants | killed | timed out | survived | not reached | score |\n|---|--:|--:|--:|--:|--:|--:|\n${rows.join('')}`,
+    `\n| file | mutants | killed | timed out | survived | not reached | not judged | score |\n|---|--:|--:|--:|--:|--:|--:|--:|\n${rows.join('')}`,
   );
 }
 
-/** A row of the table. */
+/** A row of the table. Not judged: a test file does not even load, or the runner crashes; it counts for nothing. */
 async function judged(file: string): Promise<string> {
   process.stdout.write(`\n${file}\n`);
   // For vitest.config.ts, which Stryker's processes read.
@@ -73,5 +73,5 @@ async function judged(file: string): Promise<string> {
   const mutants = killed + timedOut + survived + unreached;
   const score = (100 * (killed + timedOut)) / mutants;
   if (!(score >= leastScore)) process.exitCode = 1;
-  return `| ${file} | ${mutants} | ${killed} | ${timedOut} | ${survived} | ${unreached} | ${score.toFixed(1)} % |\n`;
+  return `| ${file} | ${mutants} | ${killed} | ${timedOut} | ${survived} | ${unreached} | ${results.length - mutants} | ${score.toFixed(1)} % |\n`;
 }

@@ -689,6 +689,22 @@ describe('callbackParameters', () => {
     });
   });
 
+  it('takes answers of its issuer only, where it has one (RFC 9207)', () => {
+    const issuer = 'https://auth.example';
+    const from = (iss: string | undefined, issExpected?: boolean) =>
+      read(`code=a&state=${state}&realmId=1${iss === undefined ? '' : `&iss=${encodeURIComponent(iss)}`}`, {
+        ...{ ...facts, issuer },
+        ...(issExpected !== undefined && { issExpected }),
+      });
+    const wrong = expect.objectContaining({ kind: 'invalid' }) as unknown;
+    expect(from(issuer)).toMatchObject({ kind: 'code' });
+    expect(from(issuer, true)).toMatchObject({ kind: 'code' });
+    expect(from(undefined)).toMatchObject({ kind: 'code' });
+    expect(from(undefined, false)).toMatchObject({ kind: 'code' });
+    expect(from(undefined, true)).toEqual(wrong);
+    for (const other of ['https://evil.example', '', `${issuer}/`]) expect(from(other)).toEqual(wrong);
+  });
+
   it('takes the longest code', () => {
     expect(read(`code=${'a'.repeat(4096)}&realmId=1&state=${state}`)).toMatchObject({ kind: 'code' });
   });

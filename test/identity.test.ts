@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../src/clock.ts';
-import { createResolveIdentity, hasExpired, UnauthenticatedError } from '../src/identity.ts';
+import { createResolveIdentity, hasExpired, UnauthenticatedError, whenExpired } from '../src/identity.ts';
 import { createRouterProof } from '../src/routerProof.ts';
+import { manualClock } from './support/manualClock.ts';
 
 const secret = 'a secret of at least thirty-two bytes, for HS256';
 const base = { accountClaim: 'account_id', issuer: 'https://id.example.com', audience: 'integrations' };
@@ -25,6 +26,12 @@ const token = (payload: Record<string, unknown> = claims, seconds = 300, key = s
     .setAudience(base.audience)
     .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
     .sign(new TextEncoder().encode(key));
+
+/** Nothing is set for it: it has no end, and no person unless `payload` names one. */
+const endless = (payload: Record<string, unknown>) =>
+  new SignJWT({ iss: base.issuer, aud: base.audience, ...payload })
+    .setProtectedHeader({ alg: 'HS256' })
+    .sign(new TextEncoder().encode(secret));
 
 describe('an identity by secret', () => {
   const resolve = createResolveIdentity({ ...base, kind: 'secret', secret }, systemClock);
@@ -48,6 +55,45 @@ describe('an identity by secret', () => {
       false,
     );
     expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() })).toBe(true);
+  });
+
+  it('does not expire where its token does not', async () => {
+    const { expiresAt, ...rest } = (await ask(await endless(claims)))!;
+    expect(expiresAt).toBeNull();
+    expect(hasExpired({ ...rest, expiresAt }, { ...systemClock, now: () => 8.64e15 })).toBe(false);
+  });
+
+  it('tells once when it has expired, at once where that is long ago, and not where it was cancelled', async () => {
+    const clock = manualClock();
+    const identity = (seconds: number | null) => ({
+      ...{ accountId: 'acme', userId: null, scopes: new Set<string>() },
+      expiresAt: seconds === null ? null : new Date(clock.now() + seconds * 1_000),
+    });
+    const told: string[] = [];
+    whenExpired(identity(10), clock, () => told.push('ten'));
+    whenExpired(identity(-10), clock, () => told.push('past'));
+    whenExpired(identity(10), clock, () => told.push('cancelled'))();
+    whenExpired(identity(null), clock, () => told.push('never'))();
+    await clock.advance(0);
+    expect(told).toEqual(['past']);
+    await clock.advance(9_999);
+    expect(told).toEqual(['past']);
+    await clock.advance(86_400_000);
+    expect(told).toEqual(['past', 'ten']);
+  });
+
+  it.each([
+    [{ sub: 'x'.repeat(256) }, { userId: 'x'.repeat(256) }],
+    [{ sub: 'x'.repeat(257) }, { userId: null }],
+    [{ sub: ' ' }, { userId: null }],
+    [{ sub: 7 }, { userId: null }],
+    [{ sub: undefined }, { userId: null }],
+    [{ scope: ' a  b ' }, { scopes: new Set(['a', 'b']) }],
+    [{ scope: ['a'] }, { scopes: new Set() }],
+    [{ scope: undefined }, { scopes: new Set() }],
+    [{ account_id: 'x'.repeat(256) }, { accountId: 'x'.repeat(256) }],
+  ])('reads the claims %j', async (more, expected) => {
+    expect(await ask(await endless({ ...claims, ...more }))).toMatchObject(expected);
   });
 
   it('is absent without a token, whatever the account header says', async () => {
@@ -88,12 +134,30 @@ describe('an identity by secret', () => {
     await expect(ask(await make())).rejects.toThrow(UnauthenticatedError);
   });
 
-  it.each(['Basic abc', 'Bearer', 'Bearer a b', 'x'])(
+  it.each(['Basic abc', 'Bearer', 'Bearer a b', 'x', 'XBearer abc', 'Bearer abc\n', 'Bearer'])(
     'is refused for the header %j',
     async (authorization) => {
-      await expect(resolve({ ...nothing, authorization })).rejects.toThrow(UnauthenticatedError);
+      await expect(resolve({ ...nothing, authorization })).rejects.toThrow(
+        'the Authorization header must be: Bearer <token>',
+      );
     },
   );
+
+  it('takes the word Bearer in any case, and any number of spaces', async () => {
+    const authorization = `bEARER   ${await token()}`;
+    expect(await resolve({ ...nothing, authorization })).toMatchObject({ accountId: 'acme' });
+  });
+
+  it.each([
+    ['the token has expired', () => token(claims, -120)],
+    ['the token does not verify', () => token(claims, 300, 'another secret that is long enough for HS256')],
+    ['the token has no usable claim account_id', () => token({ account_id: 'x'.repeat(257) })],
+    ['the token has no usable claim account_id', () => token({ account_id: 'a\0' })],
+    ['the token has no usable claim account_id', () => token({ account_id: '\ud83d' })],
+  ])('says why: %s', async (message, make) => {
+    const error = await ask(await make()).catch((e: unknown) => e);
+    expect(error).toMatchObject({ name: 'UnauthenticatedError', message });
+  });
 });
 
 describe('an identity by JWKS', () => {
@@ -153,17 +217,47 @@ describe('an identity in development', () => {
     async (from) => {
       const identity = await resolve({ ...nothing, accountHeader: 'demo', remoteAddress: from });
       expect(identity).toMatchObject({ accountId: 'demo' });
-      expect(identity?.scopes).toContain('integrations:admin');
+      expect(identity?.scopes).toEqual(
+        new Set(['integrations:read', 'integrations:write', 'integrations:admin']),
+      );
+      expect(identity).toMatchObject({ userId: null, expiresAt: null });
     },
   );
 
-  it.each(['10.0.0.1', '192.168.1.1', '::ffff:10.0.0.1', '2001:db8::1', '128.0.0.1', 'localhost', undefined])(
-    'refuses it from %s',
-    async (from) => {
-      const asked = resolve({ ...nothing, accountHeader: 'demo', remoteAddress: from });
-      await expect(asked).rejects.toThrow(UnauthenticatedError);
-    },
-  );
+  it.each([
+    ...['10.0.0.1', '192.168.1.1', '::ffff:10.0.0.1', '2001:db8::1', '128.0.0.1', 'localhost', undefined],
+    ...['10.127.0.1', '127.evil.example', '127.0.0.1.evil.example', '2001:db8::ffff:127.0.0.1'],
+  ])('refuses it from %s', async (from) => {
+    const asked = resolve({ ...nothing, accountHeader: 'demo', remoteAddress: from });
+    await expect(asked).rejects.toThrow(/^x-account-id is believed from this machine only/);
+  });
+
+  it('takes accounts and people by usable names only', async () => {
+    const ask = (accountHeader: string, userHeader?: string) =>
+      resolve({ ...nothing, accountHeader, userHeader });
+    for (const bad of ['', ' ', 'x'.repeat(257), 'a\0', '\udfff']) {
+      await expect(ask(bad)).rejects.toThrow('x-account-id is empty or too long');
+      expect(await ask('demo', bad)).toMatchObject({ accountId: 'demo', userId: null });
+    }
+    const longest = 'x'.repeat(256);
+    expect(await ask(longest, longest)).toMatchObject({ accountId: longest, userId: longest });
+  });
+
+  it('believes what the router forwards, and nobody else who forwards it', async () => {
+    const payload = { ...claims, sub: 'user-1', iss: base.issuer, aud: base.audience };
+    const ask = (more: object) => resolve({ ...nothing, forwarded: { payload }, ...more });
+    expect(await ask({ isRouter: true })).toMatchObject({ accountId: 'acme', userId: 'user-1' });
+    expect(await ask({ isRouter: false })).toBeUndefined();
+    expect(await ask({})).toBeUndefined();
+    const header = { accountHeader: 'acme', userHeader: 'user-1' };
+    expect(await ask({ isRouter: true, ...header })).toMatchObject({ accountId: 'acme' });
+    await expect(ask({ isRouter: true, accountHeader: 'rival' })).rejects.toThrow(
+      'the request names two identities',
+    );
+    expect(await resolve({ ...nothing, isRouter: true, accountHeader: 'demo' })).toMatchObject({
+      accountId: 'demo',
+    });
+  });
 
   it('is absent without the header', async () => {
     expect(await resolve(nothing)).toBeUndefined();
@@ -174,7 +268,8 @@ describe('the keys of the identity provider', () => {
   let server: Server;
   let fetches = 0;
   let answer: (response: ServerResponse) => void;
-  let shiftedMs = 0;
+  /** The process has run for longer than keys are kept. */
+  let shiftedMs = 7_200_000;
   const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + shiftedMs };
   const made = async (kid: string) => {
     const { privateKey, publicKey } = await generateKeyPair('ES256');
@@ -268,6 +363,25 @@ describe('the keys of the identity provider', () => {
     later(5_001);
     expect(await resolve(await tokenOf(known))).toMatchObject({ accountId: 'acme' });
   });
+
+  it.each([
+    ['a failure that has keys', 503, '{"keys":[]}'],
+    ['no keys', 200, '{}'],
+    ['no JSON', 200, '<html>'],
+  ])('stay what they were where the provider answers %s', async (_, status, body) => {
+    const known = await made('known');
+    publish(known);
+    const resolve = opened();
+    await resolve(await tokenOf(known));
+    answer = (response) => response.writeHead(status).end(body);
+    later(20 * 60_000);
+    expect(await resolve(await tokenOf(known))).toMatchObject({ accountId: 'acme' });
+    expect(fetches).toBe(2);
+    later(41 * 60_000);
+    await expect(resolve(await tokenOf(known))).rejects.toThrow(
+      body.startsWith('{') ? `AUTH_JWKS_URL answered ${status}` : /JSON/,
+    );
+  });
 });
 
 describe('an identity that a gateway forwards', () => {
@@ -293,8 +407,27 @@ describe('an identity that a gateway forwards', () => {
       await expect(ask({ payload: payload(wrong) }, router)).rejects.toThrow(UnauthenticatedError);
   });
 
+  it('is the token’s where there is one: what else a payload says is not looked at', async () => {
+    const forwarded = {
+      token: await token(),
+      payload: payload({ exp: 1, iss: 'x', scope: 'integrations:admin' }),
+    };
+    const identity = (await ask(forwarded))!;
+    expect(identity).toMatchObject(acme);
+    expect(identity.scopes).toEqual(new Set(['integrations:read', 'integrations:write']));
+    expect(identity.expiresAt!.getTime()).toBeGreaterThan(Date.now());
+  });
+
+  it('may leave out what it does not have', async () => {
+    expect(await ask({ payload: payload(), token: null }, { isRouter: true })).toMatchObject(acme);
+    expect(await ask({ payload: null, token: await token() })).toMatchObject(acme);
+    expect(await ask(null, { authorization: `Bearer ${await token()}` })).toMatchObject(acme);
+  });
+
   it('is believed of nobody else', async () => {
-    await expect(ask({ payload: payload() })).rejects.toThrow(UnauthenticatedError);
+    await expect(ask({ payload: payload() })).rejects.toThrow(
+      'extensions.jwt.payload is believed of the router only: send a token',
+    );
     const authorization = `Bearer ${await token()}`;
     await expect(ask({ payload: payload() }, { authorization })).rejects.toThrow(UnauthenticatedError);
   });
@@ -326,13 +459,17 @@ describe('an identity that a gateway forwards', () => {
       expect(await ask({ token: await token() }, { authorization, isRouter })).toMatchObject(acme);
     }
     const forwarded = { payload: payload({ account_id: 'rival' }) };
-    await expect(ask(forwarded, { authorization, isRouter: true })).rejects.toThrow(UnauthenticatedError);
+    await expect(ask(forwarded, { authorization, isRouter: true })).rejects.toThrow(
+      'the request names two identities',
+    );
   });
 
   it.each([{}, 'x', 1, [], { payload: 'x' }, { payload: [] }, { token: 1 }, { token: {} }])(
     'is refused for %j',
     async (forwarded) => {
-      await expect(ask(forwarded, { isRouter: true })).rejects.toThrow(UnauthenticatedError);
+      await expect(ask(forwarded, { isRouter: true })).rejects.toThrow(
+        'extensions.jwt must have a payload or a token',
+      );
     },
   );
 });
@@ -360,6 +497,12 @@ describe('the router proof', () => {
     expect(createRouterProof([], ['a']).isRequired).toBe(true);
   });
 
+  it('is in each request where requests are signed', () => {
+    expect(createRouterProof([]).isInRequests).toBe(false);
+    expect(createRouterProof(['a']).isInRequests).toBe(false);
+    expect(createRouterProof(['a'], ['b']).isInRequests).toBe(true);
+  });
+
   const query = 'query ($r: [_Any!]!) { _entities(representations: $r) { __typename } }';
   const variables = { r: [{ id: 'x', __typename: 'Account', b: { z: 1, a: 'ü' } }], a: null };
   const signed = (text: string, key = 'hive') => createHmac('sha256', key).update(text).digest('base64');
@@ -385,6 +528,8 @@ describe('the router proof', () => {
   it.each<[string, unknown]>([
     ['nothing', undefined],
     ['no signature', { query, variables }],
+    ['no extensions', withSignature(good, { extensions: null })],
+    ['no query', { extensions: { 'hmac-signature': signed('{}') } }],
     ['another query', withSignature(good, { query: `${query} ` })],
     ['other variables', withSignature(good, { variables: { ...variables, a: 1 } })],
     ['no variables', withSignature(good, { variables: undefined })],

@@ -4,6 +4,12 @@ import { manualClock } from '../support/manualClock.ts';
 
 const policy = { baseMs: 1_000, capMs: 60_000, attempts: 5 };
 
+function spendAll(budget: ReturnType<typeof createRetryBudget>): number {
+  let spent = 0;
+  while (budget.spend()) spent++;
+  return spent;
+}
+
 describe('backoffMs', () => {
   it.each([
     [1, 1, 1_000],
@@ -32,14 +38,25 @@ describe('the retry budget', () => {
   it('lets a quiet integration retry ten times, and again a minute later', async () => {
     const clock = manualClock();
     const budget = createRetryBudget(clock);
-    const spend = () => {
-      let spent = 0;
-      while (budget.spend()) spent++;
-      return spent;
-    };
+    const spend = () => spendAll(budget);
     expect(spend()).toBe(10);
     await clock.advance(10_000);
     expect(spend()).toBeLessThanOrEqual(2);
+    await clock.advance(3_600_000);
+    expect(spend()).toBe(10);
+  });
+
+  it('counts the calls of about the last minute, and forgets older ones', async () => {
+    const clock = manualClock();
+    const budget = createRetryBudget(clock);
+    const spend = () => spendAll(budget);
+    await clock.advance(3_600_000);
+    for (let call = 0; call < 100; call++) budget.earn();
+    expect(spend()).toBe(20);
+    // A third is left of the calls, and of the retries.
+    for (let call = 0; call < 900; call++) budget.earn();
+    await clock.advance(66_000);
+    expect(spend()).toBeGreaterThan(50);
     await clock.advance(3_600_000);
     expect(spend()).toBe(10);
   });

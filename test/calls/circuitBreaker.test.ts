@@ -81,6 +81,81 @@ describe('the circuit breaker', () => {
     expect(breaker.health()).toBe('HEALTHY');
   });
 
+  it('is not closed by the late success of a probe whose place was given to another', async () => {
+    const { clock, breaker } = broken();
+    await clock.advance(10_000);
+    const lost = breaker.admit()!;
+    await clock.advance(15_000);
+    const next = breaker.admit()!;
+    lost.succeeded();
+    expect(breaker.state()).toBe('halfOpen');
+    next.failed();
+    expect(breaker.health()).toBe('DOWN');
+  });
+
+  it('counts the first report of a call only', () => {
+    const breaker = createCircuitBreaker(manualClock(), 15_000);
+    const permits = Array.from({ length: 9 }, () => breaker.admit()!);
+    for (const permit of permits) {
+      permit.failed();
+      permit.failed();
+      permit.succeeded();
+      permit.abandoned();
+    }
+    expect(breaker.health()).toBe('HEALTHY');
+    breaker.admit()!.failed();
+    expect(breaker.health()).toBe('DOWN');
+  });
+
+  it('says when to ask again: when it may probe, and within a second while somebody does', async () => {
+    const { clock, breaker } = broken();
+    const left = breaker.refusedForMs();
+    await clock.advance(left - 1);
+    expect(breaker.refusedForMs()).toBe(1);
+    await clock.advance(1);
+    expect(breaker.refusedForMs()).toBe(0);
+    breaker.admit();
+    expect(breaker.refusedForMs()).toBe(1_000);
+    await clock.advance(14_900);
+    expect(breaker.refusedForMs()).toBe(100);
+    await clock.advance(100);
+    expect(breaker.refusedForMs()).toBe(0);
+  });
+
+  it('counts whole seconds, thirty of them, the present one among them', async () => {
+    const clock = manualClock();
+    const breaker = createCircuitBreaker(clock, 15_000);
+    await clock.advance(1_000 - (clock.monotonic() % 1_000));
+    for (let i = 0; i < 9; i++) breaker.admit()!.failed();
+    await clock.advance(29_999);
+    breaker.admit()!.failed();
+    expect(breaker.health()).toBe('DOWN');
+    const other = createCircuitBreaker(clock, 15_000);
+    await clock.advance(1_000 - (clock.monotonic() % 1_000));
+    for (let i = 0; i < 9; i++) other.admit()!.failed();
+    await clock.advance(30_000);
+    other.admit()!.failed();
+    expect(other.health()).toBe('HEALTHY');
+  });
+
+  it('is degraded from a fifth of failures on', () => {
+    const breaker = createCircuitBreaker(manualClock(), 15_000);
+    for (let i = 0; i < 8; i++) breaker.admit()!.succeeded();
+    breaker.admit()!.failed();
+    breaker.admit()!.succeeded();
+    expect(breaker.health()).toBe('HEALTHY');
+    for (let i = 0; i < 4; i++) breaker.admit()!.succeeded();
+    breaker.admit()!.failed();
+    breaker.admit()!.failed();
+    expect(breaker.health()).toBe('HEALTHY');
+    breaker.admit()!.failed();
+    expect(breaker.health()).toBe('DEGRADED');
+    const other = createCircuitBreaker(manualClock(), 15_000);
+    for (let i = 0; i < 8; i++) other.admit()!.succeeded();
+    for (let i = 0; i < 2; i++) other.admit()!.failed();
+    expect(other.health()).toBe('DEGRADED');
+  });
+
   it('is not closed by calls that began before it opened', () => {
     const clock = manualClock();
     const breaker = createCircuitBreaker(clock, 15_000);

@@ -187,4 +187,146 @@ describe('a window', () => {
     }
     expect(window.used(121_000)).toBe(0);
   });
+
+  it('counts how many may go by a time: what is left of the budget, at the pace', () => {
+    const window = createWindow({ limit: 4, windowMs: 1_000 });
+    const by = (ms: number, urgent = true) => window.freeBy(0, ms, urgent);
+    expect([0, 249, 250, 749, 750, 100_000].map((ms) => by(ms))).toEqual([1, 1, 2, 3, 4, 4]);
+    window.pause(500);
+    expect([499, 500, 749, 750].map((ms) => by(ms))).toEqual([0, 1, 1, 2]);
+    window.pause(100);
+    expect(window.pausedUntil()).toBe(500);
+    window.lease('own', Infinity, 0, false);
+    expect(by(100_000)).toBe(3);
+    window.arrive('own', 0);
+    expect([1_005, 1_006].map((ms) => by(ms))).toEqual([3, 3]);
+    for (let i = 0; i < 3; i++) window.lease('own', Infinity, 0, false);
+    expect([1_005, 1_006].map((ms) => by(ms))).toEqual([0, 1]);
+    for (let i = 0; i < 3; i++) window.arrive('own', 900);
+    expect([1_006, 1_905, 1_906].map((ms) => by(ms))).toEqual([1, 1, 4]);
+  });
+
+  it('lets fewer go by a time that are not urgent', () => {
+    const window = createWindow({ limit: 100, windowMs: 100_000 });
+    window.lease('own', Infinity, 0, false);
+    // A quarter of the budget may go at once, or a tenth of a second's worth.
+    expect(window.freeBy(0, 0, true)).toBe(1);
+    expect(window.freeBy(0, 10_000, true)).toBe(11);
+    expect(window.freeBy(0, 10_000, false)).toBe(10);
+  });
+
+  it('is empty when the last one has left, and not before those under way have arrived', () => {
+    const window = createWindow({ limit: 4, windowMs: 1_000 });
+    expect(window.emptyAt(0)).toBeUndefined();
+    for (const at of [0, 100]) {
+      window.lease('own', Infinity, at, false);
+      window.arrive('own', at);
+    }
+    expect(window.emptyAt(200)).toBeCloseTo(1_105.2, 6);
+    window.lease('own', Infinity, 200, false);
+    expect(window.emptyAt(200)).toBe(1_200);
+    window.giveBack('own');
+    expect(window.emptyAt(1_105)).toBeCloseTo(1_105.2, 6);
+    expect(window.emptyAt(1_106)).toBeUndefined();
+  });
+
+  it('without a length counts what is under way, and knows nothing of a pace', () => {
+    const window = createWindow({ limit: 3, windowMs: 0 });
+    for (let i = 0; i < 2; i++) window.lease('own', Infinity, 0, true);
+    expect([window.used(0), window.freeBy(0, 0, false), window.freeAt(7)]).toEqual([2, 1, 7]);
+    window.lease('own', Infinity, 7, true);
+    expect([window.used(7), window.freeBy(7, 100, true), window.freeAt(7)]).toEqual([3, 0, Infinity]);
+    expect(window.estimate(7, 0)).toBeLessThan(Infinity);
+    window.arrive('own', 9);
+    expect([window.used(9), window.freeAt(9)]).toEqual([2, 9]);
+    window.charge(5, 100);
+    expect(window.used(9)).toBe(2);
+    window.pause(50);
+    expect([window.freeAt(9), window.freeBy(9, 49, true), window.freeBy(9, 50, true)]).toEqual([50, 0, 1]);
+  });
+
+  it('ignores who has nothing under way, and charges of nothing', () => {
+    const window = createWindow({ limit: 2, windowMs: 1_000 });
+    window.lease('own', Infinity, 0, false);
+    const before = window.state();
+    window.giveBack('nobody');
+    window.arrive('nobody', 5);
+    window.charge(0, 5_000);
+    window.charge(-1, 5_000);
+    expect(window.state()).toEqual(before);
+    expect(window.used(0)).toBe(1);
+  });
+
+  it('is stored without what has left, and with times that let nobody go early', () => {
+    const window = createWindow({ limit: 4, windowMs: 1_000 });
+    expect(window.state()).toEqual({ arrived: [], leased: {}, paceMs: 0, aheadMs: 0, pausedMs: 0 });
+    window.lease('a', 500.5, 0, false);
+    window.lease('a', 400.2, 250, false);
+    window.lease('b', 900.1, 500, false);
+    window.arrive('b', 500.4);
+    window.pause(700);
+    expect(window.state()).toEqual({
+      ...{ arrived: [[501, 1]], leased: { a: [2, 501] } },
+      ...{ paceMs: 750, aheadMs: 250, pausedMs: 700 },
+    });
+    expect(window.used(600)).toBe(3);
+    expect(window.state()).toMatchObject({
+      arrived: [
+        [501, 1],
+        [501, 2],
+      ],
+      leased: {},
+    });
+    const again = createWindow({ limit: 4, windowMs: 1_000 }, window.state());
+    expect([600, 1_505, 1_506, 1_507].map((now) => again.used(now))).toEqual([3, 3, 3, 0]);
+    expect(window.used(1_600)).toBe(0);
+    expect(window.state()).toMatchObject({ arrived: [], leased: {} });
+  });
+
+  it('holds up one for those ahead of it, by a step for each, and for ever where they take all', () => {
+    const window = createWindow({ limit: 4, windowMs: 1_000 });
+    window.lease('own', Infinity, 0, false);
+    expect([0, 1, 2, 3].map((ahead) => window.freeAt(0, ahead))).toEqual([250, 500, 750, Infinity]);
+  });
+
+  it('takes a call for urgent that does not say', () => {
+    const window = createWindow({ limit: 100, windowMs: 100_000 });
+    window.lease('own', Infinity, 0, false);
+    expect([window.freeAt(0), window.freeAt(0, 0, true), window.freeAt(0, 0, false)]).toEqual([0, 0, 900]);
+    expect([window.estimate(0, 0), window.estimate(0, 30)]).toEqual([0, 7_000]);
+  });
+
+  it('guesses that what is under way arrives at once', () => {
+    const window = createWindow({ limit: 3, windowMs: 5_000 });
+    for (let i = 0; i < 3; i++) window.lease('own', Infinity, 0, false);
+    expect(window.estimate(0, 0)).toBe(5_006);
+    expect(window.estimate(0, 3)).toBe(10_012);
+  });
+
+  it('looks at the time before it answers anything', () => {
+    const ended = () => {
+      const window = createWindow({ limit: 1, windowMs: 1_000 });
+      window.lease('own', 100, 0, false);
+      return window;
+    };
+    expect(ended().freeAt(2_000)).toBe(2_000);
+    expect(ended().estimate(2_000, 0)).toBe(2_000);
+    expect(ended().freeBy(2_000, 2_000, true)).toBe(1);
+    expect(ended().emptyAt(2_000)).toBeUndefined();
+    const window = ended();
+    window.used(99);
+    expect(window.state().leased).toEqual({ own: [1, 100] });
+    window.used(100);
+    expect(window.state()).toMatchObject({ arrived: [[100, 1]], leased: {} });
+  });
+
+  it('frees a call in the millisecond in which it leaves, and is empty with the last of many', () => {
+    const window = createWindow({ limit: 3, windowMs: 5_000 });
+    for (const at of [0, 10, 20]) {
+      window.lease('own', Infinity, at, false);
+      window.arrive('own', at);
+    }
+    expect([5_005, 5_006].map((ms) => window.freeBy(100, ms, true))).toEqual([0, 1]);
+    expect(window.emptyAt(100)).toBe(5_026);
+  });
 });

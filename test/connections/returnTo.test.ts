@@ -71,4 +71,20 @@ describe('allowedReturnTo', () => {
       expect([undefined, ...list]).toContain(href && new URL(href).origin);
     }
   });
+
+  it.each([
+    'https://user:pw@app.example.com/',
+    'https://user@app.example.com/',
+    'https://:pw@app.example.com/',
+    // Its origin is on the list; its content is anybody's.
+    'blob:https://app.example.com/x',
+  ])('refuses %j, whose origin is on the list', (returnTo) => {
+    expect(allowed(returnTo)).toBeUndefined();
+  });
+
+  it('takes 2,048 characters and no more', () => {
+    const longest = 'https://app.example.com/'.padEnd(2_048, 'x');
+    expect(allowed(longest)).toBe(longest);
+    expect(allowed(`${longest}x`)).toBeUndefined();
+  });
 });

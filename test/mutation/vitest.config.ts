@@ -1,17 +1,23 @@
 import { mergeConfig } from 'vitest/config';
 import common from '../../vitest.config.ts';
+import { groups } from './judges.ts';
 
-/** The tests that judge mutants of the code that decides: those that need neither a database nor a process. */
+const file = process.env.MUTATED_FILE!;
+const judges = Object.values(groups).find((group) => file in group)![file]!;
+/** Starting PostgreSQL takes seconds: for each of Stryker's processes, and again whenever a mutant hangs. */
+const withoutDatabase =
+  /^(calls|connections\/returnTo|identity|oauth\/(encryption|protocol)|providers\/configuredFile|webhooks\/verify)/;
+const onDatabase = judges.some((judge) => !withoutDatabase.test(judge)) || file === 'src/calls/budgetRows.ts';
+
+/** The tests that judge the mutants of one file. */
 export default mergeConfig(
-  { ...common, test: { ...common.test, include: [], globalSetup: [], execArgv: [] } },
+  { ...common, test: { ...common.test, include: [], execArgv: [], ...(!onDatabase && { globalSetup: [] }) } },
   {
     test: {
-      include: [
-        'test/calls/{backoff,circuitBreaker,fairQueue,rateLimit,rateLimitHeaders,redact,retryAfter,turns,window,addresses,conflict}.test.ts',
-        'test/oauth/{encryption,protocol}.test.ts',
-        'test/webhooks/verify.test.ts',
-        'test/connections/returnTo.test.ts',
-      ],
+      isolate: false,
+      include: judges.map((judge) => `test/${judge}.test.ts`),
+      // A mutant is judged on one of the two: the quicker.
+      env: { TEST_DATABASE: 'postgres' },
     },
   },
 );

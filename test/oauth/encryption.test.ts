@@ -11,6 +11,7 @@ import {
   open,
   openDataKey,
   parseMasterKeys,
+  resealDataKey,
   seal,
   sealedWith,
   UnsealError,
@@ -38,6 +39,19 @@ function outcome(attempt: () => unknown): unknown {
     // A message with the secret in it equals no code.
     return error.message.includes(secret) ? error.message : error.code;
   }
+}
+
+/** With what is bound to it written out by hand, so that no change of the format goes unnoticed. */
+async function sealedByWebCrypto(bytes: Buffer, iv: Buffer, fields: readonly string[], plain: Buffer) {
+  const additionalData = Buffer.concat(fields.flatMap((f) => [Buffer.of(0, 0, 0, f.length), Buffer.from(f)]));
+  const raw = Uint8Array.from(bytes);
+  const webKey = await crypto.subtle.importKey('raw', raw, 'AES-GCM', false, ['encrypt']);
+  const algorithm = {
+    name: 'AES-GCM',
+    iv: Uint8Array.from(iv),
+    additionalData: Uint8Array.from(additionalData),
+  };
+  return Buffer.from(await crypto.subtle.encrypt(algorithm, webKey, Uint8Array.from(plain)));
 }
 
 describe('parseMasterKeys', () => {
@@ -129,6 +143,40 @@ describe('data keys', () => {
       expect(outcome(() => openDataKey(two, { ...row, sealedKey: changed }))).toBe('CORRUPT');
   });
 
+  it('are sealed to the documented bytes', async () => {
+    const id = '00112233-4455-4677-8899-aabbccddeeff';
+    const nonce = Buffer.from('cafebabefacedbaddecaf888', 'hex');
+    const bytes = Buffer.alloc(32, 9);
+    const random = [bytes, nonce];
+    const fixed = { ...clock, randomUUID: () => id, randomBytes: () => random.shift()! };
+    const box = await sealedByWebCrypto(Buffer.alloc(32, 1), nonce, ['1', 'data key', 'a', id, 'm1'], bytes);
+    const { sealedKey } = newDataKey(master, 'a', fixed).row;
+    expect(sealedKey.toString('hex')).toBe(Buffer.concat([Buffer.of(1), nonce, box]).toString('hex'));
+  });
+
+  it('stay the same when another master key seals them', () => {
+    const made = newDataKey(master, 'a', clock);
+    const rotated = parseMasterKeys(`m2:${base64(2)},m1:${base64(1)}`);
+    const again = resealDataKey(rotated, made.row, clock);
+    expect(again).toMatchObject({ accountId: 'a', id: made.row.id, masterKeyId: 'm2' });
+    const opened = openDataKey(parseMasterKeys(`m2:${base64(2)}`), again);
+    expect(open(opened, place, seal(made.key, place, secret, clock))).toBe(secret);
+  });
+
+  it('say why they do not open', () => {
+    const { row } = newDataKey(master, 'a', clock);
+    const why = (sealedKey: Buffer) => () => openDataKey(master, { ...row, sealedKey });
+    const form = { name: 'UnsealError', code: 'CORRUPT', message: `data key ${row.id} has an unknown form` };
+    expect(why(Buffer.concat([Buffer.of(2), row.sealedKey.subarray(1)]))).toThrow(
+      expect.objectContaining(form),
+    );
+    expect(why(row.sealedKey.subarray(0, -1))).toThrow(expect.objectContaining(form));
+    expect(why(Buffer.concat([row.sealedKey, Buffer.of(0)]))).toThrow(expect.objectContaining(form));
+    expect(why(Buffer.concat([row.sealedKey.subarray(0, -1), Buffer.of(0)]))).toThrow(
+      `data key ${row.id} does not open with master key "m1"`,
+    );
+  });
+
   it('show nothing of themselves when printed', () => {
     const bytes = key.key.export();
     for (const text of [
@@ -154,24 +202,15 @@ describe('seal and open', () => {
   });
 
   it('seal to the documented bytes', async () => {
-    // Written out by hand and sealed by WebCrypto, so that no change of the format goes unnoticed.
     const id = '00112233-4455-4677-8899-aabbccddeeff';
     const bytes = Buffer.alloc(32, 7);
     const nonce = Buffer.from('cafebabefacedbaddecaf888', 'hex');
     const fields = ['1', 'value', 'a', 'quickbooks', 'c', 'oauth_tokens.x', id];
-    const additionalData = Buffer.concat(
-      fields.flatMap((f) => [Buffer.of(0, 0, 0, f.length), Buffer.from(f)]),
-    );
-    const webKey = await crypto.subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt']);
-    const box = await crypto.subtle.encrypt(
-      { name: 'AES-GCM', iv: nonce, additionalData },
-      webKey,
-      Buffer.from('tök'),
-    );
+    const box = await sealedByWebCrypto(bytes, nonce, fields, Buffer.from('tök'));
     const header = Buffer.from(`01${id.replaceAll('-', '')}`, 'hex');
     const fixed = { ...clock, randomBytes: () => nonce };
     expect(seal({ id, key: createSecretKey(bytes) }, place, 'tök', fixed).toString('hex')).toBe(
-      Buffer.concat([header, nonce, Buffer.from(box)]).toString('hex'),
+      Buffer.concat([header, nonce, box]).toString('hex'),
     );
   });
 
@@ -245,6 +284,22 @@ describe('seal and open', () => {
   it('refuse a value that names another key, although the bytes of the key are right', () => {
     const other: DataKey = { id: newDataKey(master, 'a', clock).row.id, key: key.key };
     expect(outcome(() => open(other, place, seal(key, place, secret, clock)))).toBe('CORRUPT');
+  });
+
+  it('say why they refuse', () => {
+    const sealed = seal(key, place, '', clock);
+    expect(sealed).toHaveLength(1 + 16 + 12 + 16);
+    expect(() => open(key, place, sealed.subarray(0, -1))).toThrow('the sealed value has an unknown form');
+    expect(() => sealedWith(Buffer.concat([Buffer.of(2), sealed.subarray(1)]))).toThrow(
+      'the sealed value has an unknown form',
+    );
+    const other: DataKey = { id: newDataKey(master, 'a', clock).row.id, key: key.key };
+    expect(() => open(other, place, sealed)).toThrow(
+      `the sealed value names another data key than ${other.id}`,
+    );
+    expect(() => open(key, { ...place, accountId: 'b' }, sealed)).toThrow(
+      `the value does not open in oauth_tokens.x with data key ${key.id}`,
+    );
   });
 
   it('never use a nonce twice', () => {

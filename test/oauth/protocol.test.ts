@@ -4,11 +4,13 @@ import type { HttpResponse } from '../../src/calls/http.ts';
 import { systemClock } from '../../src/clock.ts';
 import {
   codeExchangeRequest,
+  passwordRequest,
   processRevokeResponse,
   processTokenResponse,
   refreshDueAt,
   refreshRequest,
   revokeRequest,
+  tokenToRevoke,
 } from '../../src/oauth/protocol.ts';
 import {
   authorizationUrl,
@@ -177,6 +179,230 @@ const process = (
 ) => processTokenResponse(response, own, { ...context, purpose });
 const granted = { access_token: 'at-1', token_type: 'bearer', expires_in: 3600, refresh_token: 'rt-1' };
 const inSeconds = (seconds: number) => new Date(sentAtMs + seconds * 1000);
+
+describe('requests as other providers want them', () => {
+  const form = (text: string) => Object.fromEntries(new URLSearchParams(text));
+  const grant = { code: 'c', redirectUri: 'https://us.example/cb', codeVerifier: undefined };
+
+  it('have no verifier where there was no challenge, and the provider’s own members beside ours', () => {
+    const own = { ...facts, tokenParams: { audience: 'a', code: 'not ours' } };
+    expect(form(codeExchangeRequest(endpoints, own, credentials, grant).body!)).toEqual({
+      ...{ grant_type: 'authorization_code', code: 'c', redirect_uri: 'https://us.example/cb' },
+      audience: 'a',
+    });
+  });
+
+  it('refresh at an address and with members of their own', () => {
+    const own = { ...facts, refreshParams: { audience: 'b', grant_type: 'not ours' } };
+    const request = refreshRequest({ ...endpoints, refreshUrl: 'https://r.example' }, own, credentials, 'r');
+    expect(request.url).toBe('https://r.example');
+    expect(form(request.body!)).toEqual({ grant_type: 'refresh_token', refresh_token: 'r', audience: 'b' });
+  });
+
+  it('ask with a user name and a password', () => {
+    const own = { ...facts, tokenParams: { audience: 'a' } };
+    const request = passwordRequest(endpoints, own, credentials, { username: 'u', password: 'p' });
+    expect(request).toMatchObject({ method: 'POST', url: endpoints.tokenUrl });
+    expect(request.headers).toMatchObject({ authorization: basic, 'x-hard-expiry': 'true' });
+    const members = { grant_type: 'password', username: 'u', password: 'p', audience: 'a' };
+    expect(form(request.body!)).toEqual(members);
+  });
+
+  it.each([
+    ['none', credentials, {}],
+    ['public', credentials, { client_id: credentials.clientId }],
+    ['body', credentials, { client_id: credentials.clientId, client_secret: credentials.clientSecret }],
+    ['basic', undefined, {}],
+    ['body', undefined, {}],
+  ] as const)('show the client by %s, and only by that', (clientAuthentication, client, shown) => {
+    const request = refreshRequest(endpoints, { ...facts, clientAuthentication }, client, 'r');
+    expect(request.headers).toEqual({
+      ...{ accept: 'application/json', 'x-hard-expiry': 'true' },
+      'content-type': 'application/x-www-form-urlencoded',
+    });
+    expect(form(request.body!)).toEqual({ grant_type: 'refresh_token', refresh_token: 'r', ...shown });
+  });
+
+  it('are JSON where the provider wants that', () => {
+    const request = refreshRequest(endpoints, { ...facts, bodyFormat: 'json' }, credentials, 'r');
+    expect(request.headers).toMatchObject({ 'content-type': 'application/json', authorization: basic });
+    expect(JSON.parse(request.body!)).toEqual({ grant_type: 'refresh_token', refresh_token: 'r' });
+  });
+
+  it('uninstall Slack’s app by its bearer, with the client in the body', () => {
+    expect(revokeRequest(endpoints, { ...facts, revocation: 'slack' }, credentials, 'xoxb-1')).toEqual({
+      ...{ method: 'POST', url: endpoints.revokeUrl },
+      headers: {
+        ...{ accept: 'application/json', authorization: 'Bearer xoxb-1' },
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+      body: new URLSearchParams({
+        ...{ client_id: credentials.clientId, client_secret: credentials.clientSecret },
+      }).toString(),
+    });
+  });
+
+  it('revoke the token that stands for the grant', () => {
+    const both = { accessToken: 'a', refreshToken: 'r' };
+    expect(tokenToRevoke(facts, both)).toBe('r');
+    expect(tokenToRevoke(facts, { accessToken: 'a' })).toBe('a');
+    expect(tokenToRevoke({ ...facts, revokedToken: 'access' }, both)).toBe('a');
+    expect(tokenToRevoke({ ...facts, revocation: 'slack' }, both)).toBe('a');
+  });
+});
+
+describe('answers as other providers give them', () => {
+  const context = { requestedScopes: ['books', 'people'], sentAtMs: 1_000_000, purpose: 'refresh' as const };
+  const read = (body: unknown, own: Partial<OAuthFacts> = {}, status = 200) =>
+    processTokenResponse(answer(status, body), { ...facts, ...own }, context);
+
+  it.each(['null', '[]', '"text"', '1', 'true', '', '{', '<html>'])('are none where they are %s', (body) => {
+    expect(read(body)).toEqual({
+      code: 'PROVIDER_ERROR',
+      message: "The provider's token answer is too large or not a JSON object.",
+    });
+  });
+
+  it.each([
+    [{ access_token: 7 }, 'has no usable access token'],
+    [{}, 'has no usable access token'],
+    [{ access_token: 'a b' }, 'has no usable access token'],
+    [{ access_token: 'a', refresh_token: 7 }, 'has no usable refresh token'],
+    [{ access_token: 'a', refresh_token: 'ü' }, 'has no usable refresh token'],
+    [{ access_token: 'a', token_type: 'mac' }, 'is of a type other than bearer'],
+    [{ access_token: 'a', token_type: 7 }, 'is of a type other than bearer'],
+    ['{"access_token":"a","access_token":"b"}', 'has a token twice'],
+    ['{"access_token":"a","refresh_token":"b","refresh_token":"b"}', 'has a token twice'],
+  ])('are unusable as %j', (body, what) => {
+    expect(read(body)).toEqual({
+      code: 'PROVIDER_ERROR',
+      message: `The provider's token answer ${what}.`,
+    });
+  });
+
+  it.each([
+    [429, {}, 'RATE_LIMITED', 'The provider asks us to send fewer token requests.'],
+    [503, {}, 'PROVIDER_ERROR', 'The provider could not answer a token request.'],
+    [400, { error: 'invalid_client' }, 'NOT_CONFIGURED', 'The provider refused our client id and secret.'],
+    [400, { error: 'odd' }, 'BAD_REQUEST', 'The provider refused a token request of ours.'],
+    [
+      ...[400, { error: 'invalid_grant' }, 'REAUTHORIZATION_REQUIRED'],
+      'The provider has ended the authorization: connect again.',
+    ],
+  ] as [number, object, string, string][])(
+    'say with %i %j in our words what is wrong',
+    (status, body, code, message) => {
+      expect(read(body, {}, status)).toMatchObject({ code, message });
+    },
+  );
+
+  it.each(['AUTHORIZATION_EXPIRED', 'NOT_CONFIGURED', 'RATE_LIMITED', 'PROVIDER_ERROR'] as const)(
+    'have codes of their own for %s',
+    (code) => {
+      const own = { errors: { [code]: ['theirs'] } };
+      expect(read({ error: 'theirs' }, own, 400)).toMatchObject({ code, providerCode: 'theirs' });
+      expect(read({ error: 'others' }, own, 400)).toMatchObject({ code: 'BAD_REQUEST' });
+      // Some say 200 whatever happened.
+      expect(read({ error: 'theirs' }, own, 200)).toMatchObject({ code });
+    },
+  );
+
+  it('say where their members are', () => {
+    const own: Partial<OAuthFacts> = {
+      answer: {
+        ...{
+          accessToken: 'data.token',
+          refreshToken: 'data.again',
+          scope: 'data.may',
+          expiresIn: 'data.ttl',
+        },
+        error: 'data.wrong',
+      },
+      ...{ externalIdFields: ['team.id', 'org'], externalUserIdField: 'user.id', tokenTypes: ['bot'] },
+    };
+    const data = { token: 'a', again: 'r', may: 'books', ttl: 60 };
+    expect(read({ data, token_type: 'Bot', org: 7, user: { id: 'U1' } }, own)).toMatchObject({
+      ...{ accessToken: 'a', refreshToken: 'r', scopes: ['books'], externalId: '7', externalUserId: 'U1' },
+      expiresAt: new Date(1_060_000),
+    });
+    expect(read({ data: { wrong: 'invalid_grant' } }, own)).toMatchObject({
+      code: 'REAUTHORIZATION_REQUIRED',
+    });
+    expect(read({ data, token_type: 'bearer' }, own)).toMatchObject({ code: 'PROVIDER_ERROR' });
+    expect(read('{"data":{"token":"a","token":"b"},"token_type":"bot"}', own)).toMatchObject({
+      message: "The provider's token answer has a token twice.",
+    });
+  });
+
+  it.each([
+    [undefined, 90, 90_000],
+    ['seconds', '90.9', 90_000],
+    ['minutes', 1.5, 90_000],
+    ['milliseconds', 90_999, 90_000],
+  ] as const)('count lifetimes in %s: %j', (lifetimeUnit, expires_in, ms) => {
+    const own = lifetimeUnit === undefined ? {} : { lifetimeUnit };
+    const { expiresAt } = read({ access_token: 'a', expires_in }, own) as { expiresAt: Date };
+    expect(expiresAt.getTime() - context.sentAtMs).toBe(ms);
+  });
+
+  it('name what was granted by commas or spaces or in a list, and may leave out what they always grant', () => {
+    const scopes = (scope: unknown, own: Partial<OAuthFacts> = {}) =>
+      (read({ access_token: 'a', scope }, own) as { scopes: string[] }).scopes;
+    expect(scopes('x  y x')).toEqual(['x', 'y']);
+    expect(scopes('x,y')).toEqual(['x,y']);
+    expect(scopes('x,y, z', { scopeSeparator: ',' })).toEqual(['x', 'y', 'z']);
+    expect(scopes(['x', '', 'y'])).toEqual(['x', 'y']);
+    expect(scopes('x', { unansweredScopes: ['people', 'other'] })).toEqual(['x', 'people']);
+    for (const none of [undefined, null, '', ' ', [], [7], { a: 1 }, 7])
+      expect(scopes(none)).toEqual(['books', 'people']);
+  });
+
+  it('have ids that are safe to show', () => {
+    const id = (value: unknown) =>
+      (
+        read({ access_token: 'a', id: value, other: 'o' }, { externalIdFields: ['id', 'other'] }) as {
+          externalId: string;
+        }
+      ).externalId;
+    expect(id('x'.repeat(200))).toBe('x'.repeat(200));
+    expect(id(9)).toBe('9');
+    for (const none of [undefined, null, '', 'x'.repeat(201), 'ü', 'a\nb', 1.5, {}, [], true])
+      expect(id(none)).toBe('o');
+  });
+});
+
+describe('Slack’s answer to a revocation', () => {
+  const slackFacts: OAuthFacts = { ...facts, revocation: 'slack' };
+  it.each([
+    [200, { ok: true }],
+    [200, { ok: false, error: 'token_revoked' }],
+    [200, { ok: false, error: 'account_inactive' }],
+    [200, { ok: false, error: 'invalid_auth' }],
+    [400, { ok: false, error: 'invalid_auth' }],
+  ])('%i %j is the end of the grant', (status, body) => {
+    expect(processRevokeResponse(answer(status, body), slackFacts)).toBe('REVOKED');
+  });
+
+  it.each([
+    [200, { ok: false, error: 'token_expired' }, 'BAD_REQUEST', 'token_expired'],
+    [200, { ok: false, error: 'client_id_token_mismatch' }, 'BAD_REQUEST', 'client_id_token_mismatch'],
+    [503, { ok: false, error: 'invalid_auth' }, 'PROVIDER_ERROR', 'invalid_auth'],
+    [429, { ok: false, error: 'invalid_auth' }, 'RATE_LIMITED', 'invalid_auth'],
+  ])('%i %j is not', (status, body, code, providerCode) => {
+    expect(processRevokeResponse(answer(status, body), slackFacts)).toMatchObject({ code, providerCode });
+  });
+
+  it('is nobody else’s: there a success is one, and a token that ran out is gone', () => {
+    expect(processRevokeResponse(answer(200, { ok: false, error: 'x' }), facts)).toBe('REVOKED');
+    expect(processRevokeResponse(answer(204, ''), facts)).toBe('REVOKED');
+    expect(processRevokeResponse(answer(400, { error: 'token_expired' }), facts)).toBe('REVOKED');
+    expect(processRevokeResponse(answer(400, ' '), facts)).toBe('REVOKED');
+    expect(processRevokeResponse(answer(400, {}), facts)).toBe('REVOKED');
+    expect(processRevokeResponse(answer(302, { error: 'invalid_token' }), facts)).toMatchObject({
+      code: 'PROVIDER_ERROR',
+    });
+  });
+});
 
 describe('processTokenResponse', () => {
   it('reads what QuickBooks answers, counting from when the request was sent', () => {
@@ -461,6 +687,22 @@ describe('callbackParameters', () => {
       state,
       reason: expect.stringContaining(reason) as unknown,
     });
+  });
+
+  it('takes answers of its issuer only, where it has one (RFC 9207)', () => {
+    const issuer = 'https://auth.example';
+    const from = (iss: string | undefined, issExpected?: boolean) =>
+      read(`code=a&state=${state}&realmId=1${iss === undefined ? '' : `&iss=${encodeURIComponent(iss)}`}`, {
+        ...{ ...facts, issuer },
+        ...(issExpected !== undefined && { issExpected }),
+      });
+    const wrong = expect.objectContaining({ kind: 'invalid' }) as unknown;
+    expect(from(issuer)).toMatchObject({ kind: 'code' });
+    expect(from(issuer, true)).toMatchObject({ kind: 'code' });
+    expect(from(undefined)).toMatchObject({ kind: 'code' });
+    expect(from(undefined, false)).toMatchObject({ kind: 'code' });
+    expect(from(undefined, true)).toEqual(wrong);
+    for (const other of ['https://evil.example', '', `${issuer}/`]) expect(from(other)).toEqual(wrong);
   });
 
   it('takes the longest code', () => {

@@ -8,7 +8,8 @@
  *     ...
  *   });
  *
- *   databaseKinds                        [['embedded', embeddedDatabase], ['postgres', postgresDatabase]]
+ *   databaseKinds                        [['embedded', embeddedDatabase], ['postgres', postgresDatabase]];
+ *                                        with TEST_DATABASE set only the one that it names
  *   embeddedDatabase(options?)           in memory, 0.3 s each
  *   postgresDatabase(options?)           its own database in the run's one PostgreSQL server; dropped by `close`
  *   emptyPostgresUrl()                   a database without tables, for tests of the migration itself
@@ -27,10 +28,14 @@ import { templateDatabase } from './postgresServer.ts';
 export type TestDatabaseOptions = Partial<Pick<DatabaseOptions, 'poolSize' | 'onQuery' | 'onPoolError'>>;
 export type OpenTestDatabase = (options?: TestDatabaseOptions) => Promise<Database>;
 
-export const databaseKinds: [kind: Database['kind'], open: OpenTestDatabase][] = [
+const both: [kind: Database['kind'], open: OpenTestDatabase][] = [
   ['embedded', embeddedDatabase],
   ['postgres', postgresDatabase],
 ];
+/** Mutants are judged on one of them. */
+export const databaseKinds = both.filter(([kind]) =>
+  [undefined, kind].includes(process.env.TEST_DATABASE as typeof kind),
+);
 
 export async function embeddedDatabase(options: TestDatabaseOptions = {}): Promise<Database> {
   return openDatabase({ dataDir: 'memory://', poolSize: 1, dump: await migratedDump(), ...options });

@@ -16,6 +16,12 @@ beforeAll(async () => {
     .where('account_id', '=', 'acme')
     .where('id', '=', left)
     .execute();
+  await product.db
+    .updateTable('oauth_tokens')
+    .set({ provider: 'removed' })
+    .where('account_id', '=', 'acme')
+    .where('connection_id', '=', left)
+    .execute();
 });
 afterAll(() => product.close());
 

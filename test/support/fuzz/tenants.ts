@@ -85,7 +85,7 @@ export async function crossTenants(
     ]);
     const unknown = await ask(document, asker, [
       [idToken, spelt(randomUUID())],
-      [accountToken, 'tenant-none'],
+      [accountToken, 'tenant-9'],
     ]);
     for (const root of naming)
       if (document.query.includes(`${root}(`)) report.asked[root] = (report.asked[root] ?? 0) + 1;

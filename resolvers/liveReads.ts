@@ -34,7 +34,8 @@ export interface LastKnown<Key, V> {
   find(key: Key): Promise<V | undefined>;
   /**
    * The provider's answer, or what was last known where it comes not at all, or not within `maxWaitMs`. The read itself
-   * goes on. Rejects as `live` does where nothing is known, and where the failure is not one to look away from.
+   * goes on. Rejects as `live` does where nothing is known, and where the failure is not one to look away from. Asked
+   * again with the same patience, it answers the same: nobody waits twice.
    */
   orLive<Live>(key: Key, live: Promise<Live>, maxWaitMs?: number | null): Promise<Live | Stale<V>>;
 }
@@ -53,23 +54,31 @@ export function createLastKnown<Key, V>(
     { cacheKeyFn: keyOf },
   );
 
+  const answers = new Map<string, Promise<unknown>>();
+  const orLive = async <Live>(key: Key, live: Promise<Live>, maxWaitMs: number | null | undefined) => {
+    const id = keyOf(key);
+    waiting.set(id, key);
+    try {
+      return await within(live, maxWaitMs, clock);
+    } catch (error) {
+      if (!mayBeStale(error)) throw error;
+      // Failures come one by one, statements must not: all that still wait are looked up with the first that failed.
+      void known.loadMany([...waiting.values()]);
+      const last = await known.load(key);
+      if (last === undefined) throw error;
+      return { ...last, stale: true };
+    } finally {
+      waiting.delete(id);
+    }
+  };
+
   return {
     find: (key) => known.load(key),
-    async orLive(key, live, maxWaitMs) {
-      const id = keyOf(key);
-      waiting.set(id, key);
-      try {
-        return await within(live, maxWaitMs, clock);
-      } catch (error) {
-        if (!mayBeStale(error)) throw error;
-        // Failures come one by one, statements must not: all that still wait are looked up with the first that failed.
-        void known.loadMany([...waiting.values()]);
-        const last = await known.load(key);
-        if (last === undefined) throw error;
-        return { ...last, stale: true };
-      } finally {
-        waiting.delete(id);
-      }
+    orLive<Live>(key: Key, live: Promise<Live>, maxWaitMs?: number | null) {
+      const id = `${maxWaitMs ?? ''} ${keyOf(key)}`;
+      const answer = answers.get(id) ?? orLive(key, live, maxWaitMs);
+      answers.set(id, answer);
+      return answer as Promise<Live | Stale<V>>;
     },
   };
 }

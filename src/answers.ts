@@ -14,6 +14,9 @@ export interface AnswerLimits {
 /** A reader at work takes an answer of half a megabyte in milliseconds; what a socket buffers is not held. */
 export const usualAnswerLimits: AnswerLimits = { takeWithinMs: 10_000, mostHeldBytes: 64 * 1024 * 1024 };
 
+/** Requests behind the one under way, on one line: clients that send several before they are answered are rare. */
+const mostWaiting = 100;
+
 interface Held {
   line: Socket;
   bytes: number;
@@ -55,12 +58,20 @@ export function boundAnswers(
   };
 
   const last = new WeakMap<Socket, ServerResponse>();
+  const waiting = new WeakMap<Socket, number>();
   app.addHook('onRequest', ({ raw: { socket: line } }, { raw: response }, done) => {
     const before = last.get(line);
     last.set(line, response);
-    if (!before || before.writableFinished) done();
+    if (!before || before.writableFinished) return done();
+    const count = (waiting.get(line) ?? 0) + 1;
+    // Node stops reading a line for answers that wait on it, but not for requests.
+    if (count > mostWaiting) return void line.resetAndDestroy();
+    waiting.set(line, count);
     // Where the line ends before, nobody is there any more to work for.
-    else before.once('finish', () => done());
+    before.once('finish', () => {
+      waiting.set(line, waiting.get(line)! - 1);
+      done();
+    });
   });
   app.addHook('onSend', ({ raw: { socket: line } }, { raw: response }, payload, done) => {
     const isText = typeof payload === 'string' || Buffer.isBuffer(payload);

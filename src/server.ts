@@ -125,7 +125,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     spending: createSpending(options.costPerSecond ?? 0, options.clock),
   });
   const routerProof = createRouterProof(options.routerSecrets, options.routerHmacSecrets);
-  const execute = createExecute<Context>(options.schema, forgetAsked);
+  const execute = createExecute<Context>(options.schema, forgetAsked, options.clock);
   const edge = { ...options, guard, routerProof, execute, formatError };
   const subscriptions = createSubscriptions({ ...edge, settings: options.subscriptions });
   let closing = false;

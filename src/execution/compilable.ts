@@ -1,22 +1,30 @@
-import { Kind, visit, BREAK, type DocumentNode, type OperationDefinitionNode } from 'graphql';
+import {
+  BREAK,
+  Kind,
+  visit,
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 
-/** Compiling the largest operations that the guard lets through would hold everybody else up. */
-const longestText = 8_000;
+/** With fragments spread: what takes longer to compile would hold everybody else up. */
+const mostFields = 200;
 
 /**
- * Whether graphql-jit 0.8 answers a query as graphql-js does wherever nothing fails. It does not for
+ * Whether a query may be compiled by graphql-jit 0.8.
+ *
+ * **No text of a document may reach it, but names.** It writes literals into the code that it makes, and reads some texts
+ * of its own there as code again: whoever may send a string literal could run what they like. Variables are never written
+ * into code. Hence no strings, neither as arguments nor as defaults, however they are spelt, and no objects.
+ *
+ * It answers as graphql-js does wherever nothing fails, but not for
  * - `@skip` and `@include`: what they leave out depends on where else a fragment is spread;
  * - variables within lists: those that are not given become null;
- * - objects: the same, and `__proto__` is no member of one;
  * - variables that may not be null but have a default;
  * - names that it joins by underscores, which an alias can bring together, and `__proto__`.
  */
-export function isCompilable(
-  text: string,
-  document: DocumentNode,
-  operation: OperationDefinitionNode,
-): boolean {
-  if (text.length > longestText) return false;
+export function isCompilable(document: DocumentNode, operation: OperationDefinitionNode): boolean {
   if (
     operation.variableDefinitions?.some(
       ({ type, defaultValue }) => type.kind === Kind.NON_NULL_TYPE && defaultValue,
@@ -30,11 +38,26 @@ export function isCompilable(
     return BREAK;
   };
   visit(document, {
+    StringValue: refuse,
+    ObjectValue: refuse,
     Directive: refuse,
     Field: ({ alias }) => (alias?.value.includes('_') ? refuse() : undefined),
-    ObjectValue: refuse,
     ListValue: { enter: () => void lists++, leave: () => void lists-- },
     Variable: () => (lists > 0 ? refuse() : undefined),
   });
-  return found;
+  return found && fieldsOf(document, operation) <= mostFields;
+}
+
+/** The document is one that the guard has let through: fragments end, and their fields are bounded. */
+function fieldsOf({ definitions }: DocumentNode, operation: OperationDefinitionNode): number {
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const one of definitions)
+    if (one.kind === Kind.FRAGMENT_DEFINITION) fragments.set(one.name.value, one);
+  const count = (set: SelectionSetNode | undefined): number =>
+    (set?.selections ?? []).reduce((sum, one) => {
+      if (one.kind === Kind.FIELD) return sum + 1 + count(one.selectionSet);
+      if (one.kind === Kind.INLINE_FRAGMENT) return sum + count(one.selectionSet);
+      return sum + count(fragments.get(one.name.value)?.selectionSet);
+    }, 0);
+  return count(operation.selectionSet);
 }

@@ -6,6 +6,7 @@ import {
   type OperationDefinitionNode,
 } from 'graphql';
 import { compileQuery, isCompiledQuery } from 'graphql-jit';
+import type { Clock } from '../clock.ts';
 import { isCompilable } from './compilable.ts';
 
 type CompiledQuery = (
@@ -20,23 +21,32 @@ export interface CompiledQueries {
   size(): number;
 }
 
-/** Compiling takes some milliseconds, which as many executions save: a text that is hardly used is not worth it. */
-const usualExecution = 10;
+export interface CompilingSettings {
+  /** Compiling takes some milliseconds, which as many executions save: a text that is hardly used is not worth it. */
+  atExecution: number;
+  /** Between two compilations: texts are free, and whoever thinks up many must not take the time of all. */
+  restMs: number;
+}
+
+export const usualCompiling: CompilingSettings = { atExecution: 10, restMs: 100 };
+
 /** A large one takes some hundred kilobytes. */
 const mostCompiled = 200;
 
 /** Keeps those that were asked for last. */
 export function createCompiledQueries(
   schema: GraphQLSchema,
-  compiledAtExecution = usualExecution,
+  clock: Clock,
+  { atExecution, restMs }: CompilingSettings = usualCompiling,
 ): CompiledQueries {
   /** Below zero for what cannot be compiled. */
   const executions = new WeakMap<OperationDefinitionNode, number>();
   const known = new Map<OperationDefinitionNode, CompiledQuery>();
+  let restedAt = -Infinity;
 
   const compile = (document: DocumentNode, operation: OperationDefinitionNode) => {
     const text = document.loc?.source.body;
-    if (text === undefined || !isCompilable(text, document, operation)) return undefined;
+    if (text === undefined || !isCompilable(document, operation)) return undefined;
     // Its own copy: the compiler writes notes on the nodes.
     const made = compileQuery(schema, parse(text), operation.name?.value ?? '', {
       disablingCapturingStackErrors: true,
@@ -58,8 +68,9 @@ export function createCompiledQueries(
       else {
         const count = (executions.get(operation) ?? 0) + 1;
         executions.set(operation, count);
-        if (count < compiledAtExecution) return undefined;
+        if (count < atExecution || clock.monotonic() < restedAt) return undefined;
         compiled = compile(document, operation);
+        restedAt = clock.monotonic() + restMs;
         if (!compiled) {
           executions.set(operation, -Infinity);
           return undefined;

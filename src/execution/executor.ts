@@ -5,7 +5,8 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
-import { createCompiledQueries } from './compiledQueries.ts';
+import type { Clock } from '../clock.ts';
+import { createCompiledQueries, usualCompiling, type CompilingSettings } from './compiledQueries.ts';
 
 /** One operation of a document that is valid for the schema. */
 export interface Execution<Context> {
@@ -28,26 +29,30 @@ export type Execute<Context> = (execution: Execution<Context>) => Promise<Execut
  * same context. So queries must read through what their context remembers, and nothing may be asked for twice
  * (docs/decisions/0018-compiled-queries.md).
  * @param again called before that, with the context
- * @param compiledAtExecution of one text; the tenth by default
  */
 export function createExecute<Context>(
   schema: GraphQLSchema,
   again: (contextValue: Context) => void,
-  compiledAtExecution?: number,
+  clock: Clock,
+  compiling: CompilingSettings = usualCompiling,
 ): Execute<Context> {
-  const compiled = createCompiledQueries(schema, compiledAtExecution);
+  const compiled = createCompiledQueries(schema, clock, compiling);
   const interpret: Execute<Context> = ({ document, operationName, variables, contextValue, rootValue }) =>
     execute({ schema, document, operationName, rootValue, contextValue, variableValues: variables });
   return (execution) => {
     const { document, operation, contextValue, rootValue, variables } = execution;
     const run = operation && compiled.find(document, operation);
     if (!run) return interpret(execution);
-    const settle = (result: ExecutionResult) => {
-      if (!result.errors) return result;
+    const startAgain = () => {
       again(contextValue);
       return interpret(execution);
     };
-    const result = run(rootValue, contextValue, variables);
-    return result instanceof Promise ? result.then(settle) : settle(result);
+    const settle = (result: ExecutionResult) => (result.errors ? startAgain() : result);
+    try {
+      const result = run(rootValue, contextValue, variables);
+      return result instanceof Promise ? result.then(settle, startAgain) : settle(result);
+    } catch {
+      return startAgain();
+    }
   };
 }

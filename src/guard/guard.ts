@@ -21,7 +21,11 @@ import { rateLimited, type Spending } from './spending.ts';
  * once for all who send it; only what variables make larger is looked at again.
  */
 export interface Guard {
-  document: Documents;
+  /**
+   * As `Documents`. Texts that are wrong have to be read each time: they are charged to the account by their length, and
+   * one that has spent all is refused before.
+   */
+  document(query: string, accountId?: string): ReturnType<Documents>;
   /**
    * What is wrong with the operation as its variables have it. What is right is charged to the account.
    * @param document one that `document` gave
@@ -70,7 +74,14 @@ export function createGuard(
     spending?: Spending;
   },
 ): Guard {
-  const document = createDocuments(schema, hidesSchema, limits);
+  const documents = createDocuments(schema, hidesSchema, limits);
+  const document: Guard['document'] = (query, accountId) => {
+    const owing = accountId === undefined ? undefined : spending?.owing(accountId);
+    if (owing) return [owing];
+    const found = documents(query);
+    if (accountId !== undefined && !('kind' in found)) spending?.charge(accountId, query.length);
+    return found;
+  };
   const costOf = createCostOf(schema, limits.representations);
   const operations = new WeakMap<OperationDefinitionNode, Known>();
 
@@ -107,10 +118,13 @@ export function createGuard(
     overLimit(request, accountId) {
       const { query, operationName, variables } = (request ?? {}) as Record<string, unknown>;
       if (typeof query !== 'string') return undefined;
-      const found = document(query);
+      const found = document(query, accountId);
       if (!('kind' in found))
         return found.find(
-          (error) => error instanceof UnexecutableError || error.extensions.code === tooComplex,
+          (error) =>
+            error instanceof UnexecutableError ||
+            error.extensions.code === tooComplex ||
+            error.extensions.code === rateLimited,
         );
       const name = typeof operationName === 'string' ? operationName : undefined;
       const operation = getOperationAST(found, name);

@@ -8,6 +8,8 @@ import type { Clock } from '../clock.ts';
 export interface Spending {
   /** Charges the account, or says why not: then nothing is charged. */
   charge(accountId: string, points: number): GraphQLError | undefined;
+  /** Why the account would be charged nothing more, without charging it. */
+  owing(accountId: string): GraphQLError | undefined;
 }
 
 /** What is not used is kept for so long. */
@@ -32,15 +34,18 @@ export function createSpending(pointsPerSecond: number, clock: Clock): Spending 
     mostKept = Math.max(fewestKept, 2 * fullAt.size);
   };
 
+  const owing = (accountId: string): GraphQLError | undefined => {
+    const owedMs = (fullAt.get(accountId) ?? -Infinity) - clock.monotonic() - savedForMs;
+    return owedMs >= 0 ? tooMuch(pointsPerSecond, owedMs) : undefined;
+  };
   return {
+    owing,
     charge(accountId, points) {
       if (pointsPerSecond === 0) return undefined;
+      const refused = owing(accountId);
+      if (refused) return refused;
       const now = clock.monotonic();
-      const known = fullAt.get(accountId);
-      const from = known === undefined || known < now ? now : known;
-      const owedMs = from - now - savedForMs;
-      if (owedMs >= 0) return tooMuch(pointsPerSecond, owedMs);
-      fullAt.set(accountId, from + points / pointsPerMs);
+      fullAt.set(accountId, Math.max(now, fullAt.get(accountId) ?? now) + points / pointsPerMs);
       if (fullAt.size > mostKept) forget(now);
       return undefined;
     },

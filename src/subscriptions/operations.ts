@@ -125,7 +125,7 @@ export function createOperations(deps: {
       const read = readRequest(request);
       if (read instanceof GraphQLError) return [read];
       const { query, operationName, variables } = read;
-      const document = guard.document(query);
+      const document = guard.document(query, accountId);
       if (!('kind' in document)) return document;
       const operation = getOperationAST(document, operationName);
       if (!operation)

@@ -2,6 +2,7 @@ import { getOperationAST, parse, type ExecutionResult } from 'graphql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createContext, forgetAsked, type Context } from '../../resolvers/context.ts';
 import { createSchema } from '../../resolvers/index.ts';
+import { systemClock } from '../../src/clock.ts';
 import { createExecute } from '../../src/execution/executor.ts';
 import { identityOf, openCore, type TestCore } from '../support/core.ts';
 import { embeddedDatabase } from '../support/databases.ts';
@@ -14,8 +15,11 @@ const unknown = '00000000-0000-4000-8000-000000000000';
 
 /** What the product answers and what that costs, by graphql-js and compiled. */
 describe('the product', () => {
-  const compiled = createExecute<Context>(schema, forgetAsked, 1);
-  const interpreted = createExecute<Context>(schema, forgetAsked, Infinity);
+  const compiled = createExecute<Context>(schema, forgetAsked, systemClock, { atExecution: 1, restMs: 0 });
+  const interpreted = createExecute<Context>(schema, forgetAsked, systemClock, {
+    atExecution: Infinity,
+    restMs: 0,
+  });
   let product: TestCore;
   let id: string;
   beforeAll(async () => {

@@ -93,6 +93,14 @@ describe('an answer that nobody reads', () => {
     expect(asked).toBe(3);
   });
 
+  it('has a hundred requests behind it at most: more end the line', async () => {
+    await serve({});
+    const fewer = ask(101);
+    const more = ask(102);
+    await more.gone();
+    expect(fewer.hasGone()).toBe(false);
+  });
+
   it('is not counted once its line is gone', async () => {
     await serve({ mostHeldBytes: 2.5 * answer.length });
     for (let i = 0; i < 4; i++) {

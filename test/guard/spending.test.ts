@@ -2,6 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createSchema } from '../../resolvers/index.ts';
+import { createGuard } from '../../src/guard/guard.ts';
 import { createSpending } from '../../src/guard/spending.ts';
 import { embeddedDatabase } from '../support/databases.ts';
 import { manualClock } from '../support/manualClock.ts';
@@ -122,6 +124,27 @@ describe.each(Object.entries(transports))('over %s', (transport, send) => {
     expect(answer.status).toBe(429);
     expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(60);
     await answer.text();
+  });
+});
+
+describe('a text that is wrong', () => {
+  const guard = createGuard(createSchema(), {
+    hidesSchema: true,
+    spending: createSpending(100, manualClock()),
+  });
+  const wrong = `{ ${'nothing '.repeat(25)}}`;
+
+  it('costs its length each time, and is not even read of an account that has spent all', () => {
+    const codeOf = () => {
+      const found = guard.document(wrong, 'acme');
+      return 'kind' in found ? 'fine' : found[0]!.extensions.code;
+    };
+    expect([codeOf(), codeOf(), codeOf(), codeOf()]).toEqual([
+      ...Array.from({ length: 3 }, () => 'GRAPHQL_VALIDATION_FAILED'),
+      'RATE_LIMITED',
+    ]);
+    expect(guard.overLimit({ query: wrong }, 'acme')?.extensions.code).toBe('RATE_LIMITED');
+    expect(guard.overLimit({ query: wrong }, 'rival')).toBeUndefined();
   });
 });
 

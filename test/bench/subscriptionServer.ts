@@ -98,7 +98,7 @@ async function ours(databaseUrl: string): Promise<Served> {
     },
     // Each execution reads the connection once.
     executions() {
-      const executions = statements.filter((sql) => /from "?connections"? as "?c"?/.test(sql)).length;
+      const executions = statements.filter((sql) => /from "?connections"? (as )?"?c"?/.test(sql)).length;
       statements.length = 0;
       edge.product.values.length = 0;
       return executions;

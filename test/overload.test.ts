@@ -12,14 +12,14 @@ describe('three processes at ten times the limit', () => {
 
   it('never exceed it and go on using it, also when one is killed', { timeout: 90_000 }, async () => {
     const result = await overload(database.url, {
-      limit: 20,
-      seconds: 10,
+      limit: 10,
+      seconds: 14,
       processes: 3,
       times: 10,
       kill: true,
     });
     expect(result).toMatchObject({ windowsOver: 0, throttled: 0 });
-    expect(result.worstWindow).toBeLessThanOrEqual(20);
+    expect(result.worstWindow).toBeLessThanOrEqual(10);
     // How much is used depends on how busy this machine is; the long run judges that.
     expect(result.use).toBeGreaterThan(0.5);
     expect(result.useAfterKill).toBeGreaterThan(0.5);

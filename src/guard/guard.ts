@@ -22,7 +22,7 @@ import { rateLimited, type Spending } from './spending.ts';
  */
 export interface Guard {
   /**
-   * As `Documents`. Texts that are wrong have to be read each time: they are charged to the account by their length, and
+   * As `Documents`. Texts that are wrong have to be read each time: they are charged to the account by their length, to a bound, and
    * one that has spent all is refused before.
    */
   document(query: string, accountId?: string): ReturnType<Documents>;
@@ -48,6 +48,9 @@ export interface Guard {
 export function statusOf({ extensions }: { extensions?: Record<string, unknown> }): number {
   return extensions?.code === rateLimited ? 429 : 400;
 }
+
+/** In points. */
+const hardlyRead = 1_000;
 
 /** What one operation of a document can come to. */
 interface Known {
@@ -79,7 +82,11 @@ export function createGuard(
     const owing = accountId === undefined ? undefined : spending?.owing(accountId);
     if (owing) return [owing];
     const found = documents(query);
-    if (accountId !== undefined && !('kind' in found)) spending?.charge(accountId, query.length);
+    if (accountId !== undefined && !('kind' in found)) {
+      // What passes a limit is hardly read.
+      const isRead = found.every(({ extensions }) => extensions.code !== tooComplex);
+      spending?.charge(accountId, Math.min(query.length, isRead ? limits.cost : hardlyRead));
+    }
     return found;
   };
   const costOf = createCostOf(schema, limits.representations);

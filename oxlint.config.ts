@@ -114,7 +114,8 @@ const layers = [
   layer('src/connections/**', from('../', upToOAuth)),
   layer('src/sync/**', from('../', upToConnections)),
   layer('src/webhooks/**', from('../', upToSync)),
-  layer('src/{guard,execution}/**', from('../', bottom)),
+  layer('src/guard/**', from('../', bottom)),
+  layer('src/execution/**', from('../', [...bottom, 'guard/measure.ts'])),
   layer('src/subscriptions/**', [
     ...from('../', [...upToWebhooks, ...guard, ...execution, 'identity.ts', 'routerProof.ts']),
     ...from('../', [...resolvers, '../resolvers/subscription.ts']),

@@ -3,10 +3,10 @@ import {
   Kind,
   visit,
   type DocumentNode,
-  type FragmentDefinitionNode,
   type OperationDefinitionNode,
   type SelectionSetNode,
 } from 'graphql';
+import { fragmentsOf } from '../guard/measure.ts';
 
 /** With fragments spread: what takes longer to compile would hold everybody else up. */
 const mostFields = 200;
@@ -49,10 +49,8 @@ export function isCompilable(document: DocumentNode, operation: OperationDefinit
 }
 
 /** The document is one that the guard has let through: fragments end, and their fields are bounded. */
-function fieldsOf({ definitions }: DocumentNode, operation: OperationDefinitionNode): number {
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  for (const one of definitions)
-    if (one.kind === Kind.FRAGMENT_DEFINITION) fragments.set(one.name.value, one);
+function fieldsOf(document: DocumentNode, operation: OperationDefinitionNode): number {
+  const fragments = fragmentsOf(document);
   const count = (set: SelectionSetNode | undefined): number =>
     (set?.selections ?? []).reduce((sum, one) => {
       if (one.kind === Kind.FIELD) return sum + 1 + count(one.selectionSet);

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { errors, jwtVerify, UnsecuredJWT, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import type { Cancel, Clock } from './clock.ts';
 import type { IdentityConfig } from './config.ts';
-import { createRemoteKeys } from './identityKeys.ts';
+import { createRemoteKeys, type Key } from './identityKeys.ts';
 
 /** Who asks, verified once per request. Every query is scoped by `accountId`. */
 export interface Identity {
@@ -12,16 +12,28 @@ export interface Identity {
   scopes: ReadonlySet<string>;
   /** From when on the token is refused, clock tolerance included; null where it does not expire. */
   expiresAt: Date | null;
+  /** What the token was signed with; null where that cannot be withdrawn while this process runs. */
+  key: Key | null;
 }
 
-/** The token was good, and is no more: what goes on for longer than a request asks again and again. */
-export function hasExpired({ expiresAt }: Identity, clock: Clock): boolean {
-  return expiresAt !== null && clock.now() >= expiresAt.getTime();
+/** Why a token that was good is no more. */
+export type Over = 'expired' | 'withdrawn';
+
+/** What goes on for longer than a request asks again and again. */
+export function whyOver({ expiresAt, key }: Identity, clock: Clock): Over | undefined {
+  if (key?.isWithdrawn()) return 'withdrawn';
+  return expiresAt !== null && clock.now() >= expiresAt.getTime() ? 'expired' : undefined;
 }
 
-/** Runs `work` once it has expired, unless cancelled before. */
-export function whenExpired({ expiresAt }: Identity, clock: Clock, work: () => void): Cancel {
-  return expiresAt === null ? () => {} : clock.timer(Math.max(0, expiresAt.getTime() - clock.now()), work);
+/** Runs `work` once the token is good no more, never at once, unless cancelled before. */
+export function whenOver({ expiresAt, key }: Identity, clock: Clock, work: (why: Over) => void): Cancel {
+  const cancelKey = key?.whenWithdrawn(() => work('withdrawn'));
+  const cancelTimer =
+    expiresAt && clock.timer(Math.max(0, expiresAt.getTime() - clock.now()), () => work('expired'));
+  return () => {
+    cancelKey?.();
+    cancelTimer?.();
+  };
 }
 
 /** Credentials were sent and do not hold. The message never repeats them. */
@@ -60,16 +72,18 @@ export function createResolveIdentity(config: IdentityConfig, clock: Clock): Res
       return one([...routers, await developmentIdentity(credentials)]);
     };
   const secret = config.kind === 'secret' ? new TextEncoder().encode(config.secret) : undefined;
-  const keys: JWTVerifyGetKey = config.kind === 'jwks' ? createRemoteKeys(config.url, clock) : () => secret!;
+  const remote = config.kind === 'jwks' ? createRemoteKeys(config.url, clock) : undefined;
+  const keys: JWTVerifyGetKey = remote?.get ?? (() => secret!);
   const verified = async (token: string): Promise<Identity> => {
-    const { payload } = await jwtVerify(token, keys, {
+    const { payload, protectedHeader } = await jwtVerify(token, keys, {
       algorithms: secret ? ['HS256'] : asymmetric,
       clockTolerance: clockToleranceSeconds,
       currentDate: new Date(clock.now()),
       ...(config.issuer !== undefined && { issuer: config.issuer }),
       ...(config.audience !== undefined && { audience: config.audience }),
     }).catch(refuse);
-    return identityOf(payload, config.accountClaim);
+    const { kid } = protectedHeader;
+    return identityOf(payload, config.accountClaim, kid === undefined ? null : remote?.named(kid));
   };
   return async ({ authorization, forwarded, isRouter }) => {
     const { payload, token: forwardedToken } = partsOf(forwarded);
@@ -144,7 +158,7 @@ function refuse(error: unknown): never {
   throw new UnauthenticatedError(expired ? 'the token has expired' : 'the token does not verify');
 }
 
-function identityOf(payload: JWTPayload, accountClaim: string): Identity {
+function identityOf(payload: JWTPayload, accountClaim: string, key: Key | null = null): Identity {
   const account = payload[accountClaim];
   if (typeof account !== 'string' || !isId(account))
     throw new UnauthenticatedError(`the token has no usable claim ${accountClaim}`);
@@ -154,6 +168,7 @@ function identityOf(payload: JWTPayload, accountClaim: string): Identity {
     userId: typeof payload.sub === 'string' && isId(payload.sub) ? payload.sub : null,
     scopes: new Set(scope.split(' ').filter(Boolean)),
     expiresAt: payload.exp === undefined ? null : new Date((payload.exp + clockToleranceSeconds) * 1_000),
+    key,
   };
 }
 
@@ -174,6 +189,7 @@ async function developmentIdentity({
     userId: userHeader !== undefined && isId(userHeader) ? userHeader : null,
     scopes: allScopes,
     expiresAt: null,
+    key: null,
   };
 }
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../src/clock.ts';
-import { createResolveIdentity, hasExpired, UnauthenticatedError, whenExpired } from '../src/identity.ts';
+import { createResolveIdentity, UnauthenticatedError, whenOver, whyOver } from '../src/identity.ts';
 import { createRouterProof } from '../src/routerProof.ts';
 import { manualClock } from './support/manualClock.ts';
 
@@ -43,6 +43,7 @@ describe('an identity by secret', () => {
       userId: 'user-1',
       scopes: new Set(['integrations:read', 'integrations:write']),
       expiresAt: expect.any(Date),
+      key: null,
     });
   });
 
@@ -51,29 +52,28 @@ describe('an identity by secret', () => {
     const leftMs = identity.expiresAt!.getTime() - Date.now();
     expect(leftMs).toBeGreaterThan(1_000);
     expect(leftMs).toBeLessThanOrEqual(3_000);
-    expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() - 1 })).toBe(
-      false,
-    );
-    expect(hasExpired(identity, { ...systemClock, now: () => identity.expiresAt!.getTime() })).toBe(true);
+    const at = (now: number) => whyOver(identity, { ...systemClock, now: () => now });
+    expect(at(identity.expiresAt!.getTime() - 1)).toBeUndefined();
+    expect(at(identity.expiresAt!.getTime())).toBe('expired');
   });
 
   it('does not expire where its token does not', async () => {
     const { expiresAt, ...rest } = (await ask(await endless(claims)))!;
     expect(expiresAt).toBeNull();
-    expect(hasExpired({ ...rest, expiresAt }, { ...systemClock, now: () => 8.64e15 })).toBe(false);
+    expect(whyOver({ ...rest, expiresAt }, { ...systemClock, now: () => 8.64e15 })).toBeUndefined();
   });
 
   it('tells once when it has expired, at once where that is long ago, and not where it was cancelled', async () => {
     const clock = manualClock();
     const identity = (seconds: number | null) => ({
-      ...{ accountId: 'acme', userId: null, scopes: new Set<string>() },
+      ...{ accountId: 'acme', userId: null, scopes: new Set<string>(), key: null },
       expiresAt: seconds === null ? null : new Date(clock.now() + seconds * 1_000),
     });
     const told: string[] = [];
-    whenExpired(identity(10), clock, () => told.push('ten'));
-    whenExpired(identity(-10), clock, () => told.push('past'));
-    whenExpired(identity(10), clock, () => told.push('cancelled'))();
-    whenExpired(identity(null), clock, () => told.push('never'))();
+    whenOver(identity(10), clock, () => told.push('ten'));
+    whenOver(identity(-10), clock, () => told.push('past'));
+    whenOver(identity(10), clock, () => told.push('cancelled'))();
+    whenOver(identity(null), clock, () => told.push('never'))();
     await clock.advance(0);
     expect(told).toEqual(['past']);
     await clock.advance(9_999);
@@ -323,6 +323,47 @@ describe('the keys of the identity provider', () => {
     expect(await resolve(await tokenOf(after))).toMatchObject({ accountId: 'acme' });
     await expect(resolve(await tokenOf(before))).rejects.toThrow(UnauthenticatedError);
     expect(fetches).toBe(2);
+  });
+
+  it('are withdrawn by an answer without them, told once to each who waits and has not left', async () => {
+    const [one, other] = [await made('one'), await made('other')];
+    publish(one, other);
+    const resolve = opened();
+    const identity = (await resolve(await tokenOf(one)))!;
+    const stays = (await resolve(await tokenOf(other)))!;
+    const told: string[] = [];
+    const cancels = [identity, identity, stays].map((whose, i) =>
+      whenOver(whose, clock, (why) => told.push(`${i} ${why}`)),
+    );
+    cancels[1]!();
+    // None of these says that it is withdrawn.
+    for (const trouble of [503, 500]) {
+      answer = (response) => response.writeHead(trouble).end('{"keys":[]}');
+      later(61_000);
+      await resolve(await tokenOf(one));
+    }
+    expect([told, whyOver(identity, clock)]).toEqual([[], undefined]);
+    publish(other);
+    later(61_000);
+    await expect(resolve(await tokenOf(one))).rejects.toThrow(UnauthenticatedError);
+    expect([told, whyOver(identity, clock), whyOver(stays, clock)]).toEqual([
+      ['0 withdrawn'],
+      'withdrawn',
+      undefined,
+    ]);
+    // Who comes too late is told as well, but never before there is something to cancel.
+    const cancel = whenOver(identity, clock, () => told.push('late'));
+    whenOver(identity, clock, () => told.push('cancelled'))();
+    expect(told).toHaveLength(1);
+    await Promise.resolve();
+    expect(told).toEqual(['0 withdrawn', 'late']);
+    cancel();
+    // A key that comes back is another: who was told is not asked to come again.
+    publish(one, other);
+    later(61_000);
+    const again = (await resolve(await tokenOf(one)))!;
+    expect([whyOver(again, clock), whyOver(identity, clock)]).toEqual([undefined, 'withdrawn']);
+    for (const one of cancels) one();
   });
 
   it('are fetched once in five seconds, however many unknown keys tokens name', async () => {

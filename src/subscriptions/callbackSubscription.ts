@@ -1,9 +1,9 @@
 import type { Cancel, Clock } from '../clock.ts';
-import { whenExpired, type Identity } from '../identity.ts';
+import { whenOver, type Identity, type Over } from '../identity.ts';
 import type { Outcome } from './callbackPost.ts';
 import type { CallbackMessage } from './callbackProtocol.ts';
 import type { Answer, Answers, Subscriber } from './operations.ts';
-import { expired, tooSlow } from './lastWords.ts';
+import { over, tooSlow } from './lastWords.ts';
 
 /** Posts one message; a later one only after an earlier one is settled. */
 export type Post = (message: CallbackMessage, signal: AbortSignal) => Promise<Outcome>;
@@ -59,7 +59,7 @@ export function createCallbackSubscription(deps: {
   const end = () => {
     ended = true;
     cancelHeartbeat();
-    cancelExpiry();
+    cancelOver();
     answers?.stop();
   };
   const complete = (errors?: Answer['errors']) => {
@@ -76,8 +76,8 @@ export function createCallbackSubscription(deps: {
       done.resolve();
     })();
   };
-  const onExpired = () => complete(expired.errors);
-  const cancelExpiry = whenExpired(identity, clock, onExpired);
+  const onOver = (why: Over) => complete(over[why].errors);
+  const cancelOver = whenOver(identity, clock, onOver);
   const beat = () => {
     if (heartbeatMs === 0 || ended) return;
     cancelHeartbeat = clock.timer(heartbeatMs * beatAfter, () => {
@@ -87,7 +87,7 @@ export function createCallbackSubscription(deps: {
   };
 
   return {
-    subscriber: { identity, onTooSlow: (cursor) => complete(tooSlow(cursor).errors), onExpired },
+    subscriber: { identity, onTooSlow: (cursor) => complete(tooSlow(cursor).errors), onOver },
     async run(started) {
       answers = started;
       if (ended) started.stop();

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
-import { whenExpired, type Identity } from '../identity.ts';
-import { expired, tooSlow } from './lastWords.ts';
+import { whenOver, type Identity, type Over } from '../identity.ts';
+import { over, tooSlow } from './lastWords.ts';
 import type { Answer, Answers, Operations, Prepared } from './operations.ts';
 import type { Seat } from './seats.ts';
 import { createTicker } from './ticker.ts';
@@ -79,12 +79,12 @@ export function createEventStreams(deps: {
         },
       };
       streams.add(stream);
-      const onExpired = () => stream.finish(expired);
-      const cancelExpiry = whenExpired(identity, clock, onExpired);
+      const onOver = (why: Over) => stream.finish(over[why]);
+      const cancelOver = whenOver(identity, clock, onOver);
       void gone.then(() => {
         streams.delete(stream);
         seat.leave();
-        cancelExpiry();
+        cancelOver();
         finished = true;
         answers?.stop();
       });
@@ -94,7 +94,7 @@ export function createEventStreams(deps: {
         return gone;
       }
       const onTooSlow = (cursor: string) => stream.finish(tooSlow(cursor));
-      const started = await operations.subscribe(operation, { identity, resumeAfter, onTooSlow, onExpired });
+      const started = await operations.subscribe(operation, { identity, resumeAfter, onTooSlow, onOver });
       if ('errors' in started) {
         stream.finish(started);
         return gone;

@@ -18,7 +18,7 @@ import { sequenceOf } from '../events/events.ts';
 import { coded } from '../guard/documents.ts';
 import type { Execute } from '../execution/executor.ts';
 import type { Guard } from '../guard/guard.ts';
-import { hasExpired, type Identity } from '../identity.ts';
+import { whyOver, type Identity, type Over } from '../identity.ts';
 import { createGroups, startVariables } from './sharing.ts';
 
 /** A request that may be executed: parsed, valid, with variables that fit. */
@@ -46,7 +46,7 @@ export interface Subscriber {
   /** The stream ends; the subscriber should be told to come back with this cursor. */
   onTooSlow(cursor: string): void;
   /** The stream ends: nothing may be delivered any more. May be called several times. */
-  onExpired(): void;
+  onOver(why: Over): void;
 }
 
 /** A subscription that has begun. Its answers are made one at a time: nothing is kept for a subscriber that is slow. */
@@ -157,7 +157,7 @@ export function createOperations(deps: {
       return run(prepared, context);
     },
 
-    async subscribe(prepared, { identity, resumeAfter, onTooSlow, onExpired }) {
+    async subscribe(prepared, { identity, resumeAfter, onTooSlow, onOver }) {
       let ended = false;
       /** Of the event that the subscriber was given last, until it is on its way. */
       let pending: string | undefined;
@@ -186,8 +186,9 @@ export function createOperations(deps: {
       };
       const mayGoOn = () => {
         if (ended) return false;
-        if (!hasExpired(identity, clock)) return true;
-        onExpired();
+        const why = whyOver(identity, clock);
+        if (!why) return true;
+        onOver(why);
         return false;
       };
       const make = async (value: Published) =>

@@ -4,7 +4,13 @@ import { GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql'
 import { handleProtocols, makeServer } from 'graphql-ws';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { Cancel, Clock } from '../clock.ts';
-import { UnauthenticatedError, whenExpired, type Identity, type ResolveIdentity } from '../identity.ts';
+import {
+  UnauthenticatedError,
+  whenOver,
+  type Identity,
+  type Over,
+  type ResolveIdentity,
+} from '../identity.ts';
 import type { Log } from '../log.ts';
 import type { RouterProof } from '../routerProof.ts';
 import { isForeignPage, presentedCredentials, presentedHeaders } from './credentials.ts';
@@ -27,6 +33,7 @@ export const closeCodes = {
   internal: [4500, 'Internal server error'],
   unauthorized: [4401, 'Unauthorized'],
   expired: [4401, 'Token expired'],
+  withdrawn: [4403, 'Key withdrawn'],
   forbidden: [4403, 'Forbidden'],
   tooMany: [4429, 'Too many subscribers'],
 } as const;
@@ -60,7 +67,7 @@ interface Line {
   seat: Seat;
   subscriptions: Record<string, unknown>;
   hasPonged: boolean;
-  cancelExpiry: Cancel | undefined;
+  cancelOver: Cancel | undefined;
   /** Resolves once it has left this process; undefined where it has at once. Nothing where the socket is closing. */
   send(message: string): Promise<void> | undefined;
   end(close: Close): void;
@@ -144,7 +151,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
         return false;
       }
       Object.assign(line, { identity, stranger: undefined, subscriptions });
-      line.cancelExpiry = whenExpired(identity, clock, () => line.end(closeCodes.expired));
+      line.cancelOver = whenOver(identity, clock, (why) => line.end(closeCodes[why]));
       return true;
     },
     async onSubscribe({ extra: { line }, subscriptions }, id, request) {
@@ -172,7 +179,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
       const subscriber = {
         identity: line.identity!,
         onTooSlow: (cursor: string) => line.end([4429, `Too slow: resume after ${cursor}`]),
-        onExpired: () => line.end(closeCodes.expired),
+        onOver: (why: Over) => line.end(closeCodes[why]),
       };
       const answers = await operations.subscribe(prepared, subscriber);
       if ('errors' in answers) return answers as unknown as ExecutionResult;
@@ -197,7 +204,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
   const open = (socket: WebSocket, stranger: Line['stranger'], seat: Seat) => {
     const line: Line = {
       ...{ socket, stranger, seat, identity: undefined, isRouter: false, subscriptions: {}, hasPonged: true },
-      cancelExpiry: undefined,
+      cancelOver: undefined,
       send(message) {
         if (socket.readyState !== socket.OPEN) return undefined;
         let sent: PromiseWithResolvers<void> | undefined;
@@ -252,7 +259,7 @@ export function createWebSockets(options: WebSocketsOptions): WebSockets {
     socket.once('close', (code, reason) => {
       lines.delete(line);
       seat.leave();
-      line.cancelExpiry?.();
+      line.cancelOver?.();
       void closed(code, reason.toString());
     });
   };

@@ -33,7 +33,7 @@ const byId = new Map(connections.map((connection) => [connection.id, connection]
 
 const schema = createSchema();
 const identity: Identity = {
-  ...{ accountId: 'acme', userId: 'ann', scopes: new Set(['integrations:read']), expiresAt: null },
+  ...{ accountId: 'acme', userId: 'ann', scopes: new Set(['integrations:read']), expiresAt: null, key: null },
 };
 const core = {
   ...{ clock, interactiveDeadlineMs: 1_000, recordMaxAgeSeconds: 0, forAccount: () => undefined },

@@ -24,7 +24,13 @@ describe('graphql-transport-ws', () => {
       resolveIdentity: ({ authorization }) =>
         authorization === 'out of order'
           ? Promise.reject(new Error('the identity provider does not answer'))
-          : Promise.resolve({ accountId: 'acme', userId: null, scopes: new Set<string>(), expiresAt: null }),
+          : Promise.resolve({
+              accountId: 'acme',
+              userId: null,
+              scopes: new Set<string>(),
+              expiresAt: null,
+              key: null,
+            }),
     });
     acme = await edge.account('acme');
   });

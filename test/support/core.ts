@@ -79,6 +79,7 @@ const scopes = new Set(['integrations:read', 'integrations:write', 'integrations
 export const identityOf = (accountId: string): Identity => ({
   ...{ accountId, userId: 'user-1', scopes },
   expiresAt: null,
+  key: null,
 });
 
 const plenty = [{ name: 'second', limit: 1_000, windowMs: 1_000 }];

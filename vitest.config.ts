@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { nodeFlags } from './test/support/node.ts';
+import SlowestFirst from './test/support/slowestFirst.ts';
 
 export default defineConfig({
   resolve: {
@@ -14,6 +15,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // One more than the processors of a small machine: many tests wait for other processes.
     maxWorkers: 3,
+    sequence: { sequencer: SlowestFirst },
     execArgv: [...nodeFlags],
   },
 });

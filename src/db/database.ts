@@ -44,7 +44,7 @@ export interface PostgresDatabase extends Common {
 export interface DatabaseOptions {
   /** PostgreSQL; without it the embedded database in `dataDir`. */
   databaseUrl?: string | undefined;
-  /** Created with mode 0700 where it is missing. `memory://` keeps everything in memory. */
+  /** Created with mode 0700 where it is missing. */
   dataDir: string;
   /** Most clients at one time; `jobs.ts` opens up to three of its own beside them. */
   poolSize: number;
@@ -52,13 +52,13 @@ export interface DatabaseOptions {
   onPoolError?: (error: Error) => void;
   /** Called with the text and values of every statement, failed ones too, but not for begin, commit and rollback. */
   onQuery?: (sql: string, values: readonly unknown[]) => void;
-  /** Embedded only: a dumped data directory to start from. For tests. */
-  dump?: Blob;
+  /** The embedded database, open already, with the `parsers` of `embedded.ts`; `dataDir` means nothing then. For tests. */
+  pglite?: PGlite;
 }
 
 /** @throws {ConfigurationError} one line that names the setting and the cure */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { databaseUrl, dataDir, poolSize, onPoolError = () => {}, onQuery, dump } = options;
+  const { databaseUrl, dataDir, poolSize, onPoolError = () => {}, onQuery } = options;
   const log = onQuery ? { log: statementLog(onQuery) } : {};
 
   if (databaseUrl !== undefined) {
@@ -77,7 +77,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     };
   }
 
-  const { pglite, release } = await openEmbedded(dataDir, dump);
+  const { pglite, release } = options.pglite
+    ? { pglite: options.pglite, release: () => {} }
+    : await openEmbedded(dataDir);
   const end = async () => {
     try {
       if (!pglite.closed) await pglite.close();

@@ -4,11 +4,8 @@ import { PGlite, types, type PGliteOptions } from '@electric-sql/pglite';
 import { ConfigurationError } from '../errors.ts';
 import { lockDirectory } from './directoryLock.ts';
 
-/** As `DATA_DIR`: nothing on disk, no lock, gone at `close`. For tests. */
-export const inMemory = 'memory://';
-
 /** A PGlite that answers as `pg` does: `bytea` as Buffer, `int8` as number (as bigint past 2^53). */
-const parsers: NonNullable<PGliteOptions['parsers']> = {
+export const parsers: NonNullable<PGliteOptions['parsers']> = {
   [types.BYTEA]: (text) => Buffer.from(text.slice(2), 'hex'),
 };
 
@@ -17,16 +14,8 @@ const parsers: NonNullable<PGliteOptions['parsers']> = {
  *
  * Safe against a killed process: what was acknowledged is there at the next start. Not safe against power loss, since
  * PGlite runs PostgreSQL with `fsync=off`.
- * @param dump a data directory that PGlite dumped, to start from instead of an empty database
  */
-export async function openEmbedded(
-  dataDir: string,
-  dump?: Blob,
-): Promise<{ pglite: PGlite; release(): void }> {
-  const options: PGliteOptions = { parsers, ...(dump && { loadDataDir: dump }) };
-  if (dataDir.startsWith(inMemory))
-    return { pglite: await PGlite.create(inMemory, options), release: () => {} };
-
+export async function openEmbedded(dataDir: string): Promise<{ pglite: PGlite; release(): void }> {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -34,14 +23,14 @@ export async function openEmbedded(
   }
   const lock = lockDirectory(dataDir);
   try {
-    return { pglite: await openDirectory(dataDir, options), release: lock.release };
+    return { pglite: await openDirectory(dataDir), release: lock.release };
   } catch (error) {
     lock.release();
     throw error;
   }
 }
 
-async function openDirectory(dataDir: string, options: PGliteOptions): Promise<PGlite> {
+async function openDirectory(dataDir: string): Promise<PGlite> {
   const directory = join(dataDir, 'db');
   // Stands while the first start fills the directory. A process that is killed meanwhile leaves half a database,
   // which PGlite takes for a whole one and then cannot open.
@@ -51,7 +40,7 @@ async function openDirectory(dataDir: string, options: PGliteOptions): Promise<P
   if (fresh) writeFileSync(creating, '');
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   try {
-    const pglite = await PGlite.create(directory, options);
+    const pglite = await PGlite.create(directory, { parsers });
     if (fresh) rmSync(creating);
     return pglite;
   } catch (error) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startChild, type Child } from '../support/child.ts';
-import { migratedDump } from '../support/migratedDump.ts';
+import { fillDataDir } from '../support/migratedDump.ts';
 
 describe('the embedded database on disk', () => {
   let parent: string;
@@ -30,7 +30,7 @@ describe('the embedded database on disk', () => {
     children.push(child);
     return child;
   };
-  const make = async () => (await openDatabase({ dataDir, poolSize: 1, dump: await migratedDump() })).close();
+  const make = () => fillDataDir(dataDir);
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
   it('is private to its user and refuses a second process within a second, until the first is gone', async () => {
@@ -70,7 +70,7 @@ describe('the embedded database on disk', () => {
     const stored = new Set(rows.map((row) => row.account_id));
     expect(acknowledged.length).toBeGreaterThan(100);
     expect(acknowledged.filter((id) => !stored.has(id))).toEqual([]);
-    expect(tookMs).toBeLessThan(2_000);
+    expect(tookMs).toBeLessThan(10_000);
   });
 
   it('starts after its first start was killed half way', { timeout: 60_000 }, async () => {

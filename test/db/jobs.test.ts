@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import { openJobs, untilDone, type Jobs, type QueueOptions } from '../../src/db/jobs.ts';
 import { databaseKinds } from '../support/databases.ts';
-import { migratedDump } from '../support/migratedDump.ts';
+import { fillDataDir } from '../support/migratedDump.ts';
 
 const quick: QueueOptions = {
   retry: { forSeconds: 60, firstDelaySeconds: 1, longestDelaySeconds: 2 },
@@ -142,7 +142,8 @@ it('jobs of the embedded database survive a restart', async () => {
   const errors: Error[] = [];
   const start = (database: Database) =>
     openJobs(database, { queues: { quick }, onError: (error) => errors.push(error) });
-  const first = await openDatabase({ dataDir, poolSize: 1, dump: await migratedDump() });
+  await fillDataDir(dataDir);
+  const first = await openDatabase({ dataDir, poolSize: 1 });
   const sender = await start(first);
   await first.db.transaction().execute((trx) => sender.send(trx, 'quick', { kept: true }));
   await sender.stop();

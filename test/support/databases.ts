@@ -10,19 +10,21 @@
  *
  *   databaseKinds                        [['embedded', embeddedDatabase], ['postgres', postgresDatabase]];
  *                                        with TEST_DATABASE set only the one that it names
- *   embeddedDatabase(options?)           in memory, 0.3 s each
- *   postgresDatabase(options?)           its own database in the run's one PostgreSQL server; dropped by `close`
+ *   embeddedDatabase(options?)           in memory; the first of a file takes a second, the next ones use it again
+ *   postgresDatabase(options?)           its own database in the run's one PostgreSQL server, used again as well
  *   emptyPostgresUrl()                   a database without tables, for tests of the migration itself
  *   migratedPostgresUrl()                one with them, for processes of the product
  *   options                              { poolSize?, onQuery?, onPoolError? } as for `openDatabase`
  *
- * Every call gives a database that nobody else has; close it, or the run ends with open handles.
+ * Every call gives an empty database that nobody else has; close it, or the run ends with open handles.
  */
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { openDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
+import { isEmptied, pristineOf, type Pristine, type Run } from './emptying.ts';
 import { migratedDump } from './migratedDump.ts';
+import { takePGlite } from './pglites.ts';
 import { templateDatabase } from './postgresServer.ts';
 
 export type TestDatabaseOptions = Partial<Pick<DatabaseOptions, 'poolSize' | 'onQuery' | 'onPoolError'>>;
@@ -38,20 +40,60 @@ export const databaseKinds = both.filter(([kind]) =>
 );
 
 export async function embeddedDatabase(options: TestDatabaseOptions = {}): Promise<Database> {
-  return openDatabase({ dataDir: 'memory://', poolSize: 1, dump: await migratedDump(), ...options });
+  const pglite = await takePGlite(await migratedDump());
+  return openDatabase({ dataDir: '', poolSize: 1, pglite, ...options });
 }
 
 export async function postgresDatabase(options: TestDatabaseOptions = {}): Promise<Database> {
-  const { url, drop } = await createDatabase(templateDatabase);
+  const used = emptied.pop() ?? (await newDatabase());
+  const { url } = used;
   const database = await openDatabase({ databaseUrl: url, dataDir: '', poolSize: 4, ...options });
   if (!(await database.raiseWall())) throw new Error('The second wall does not stand.');
-  return {
-    ...database,
-    close: async () => {
-      await database.close();
-      await drop();
-    },
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    await database.close();
+    if (emptied.length < mostKept && (await isEmptiedDatabase(used))) emptied.push(used);
+    else await used.drop();
   };
+  return { ...database, close: () => (closed ??= close()) };
+}
+
+interface Used {
+  url: string;
+  drop(): Promise<void>;
+  pristine: Pristine;
+}
+
+/** Of this test file; what it leaves goes with the server. */
+const emptied: Used[] = [];
+const mostKept = 2;
+
+async function newDatabase(): Promise<Used> {
+  const { url, drop } = await createDatabase(templateDatabase);
+  return { url, drop, pristine: await inSession(url, pristineOf) };
+}
+
+/** Whoever is still connected, as a process that was left running, is cut off first: they would see the next test. */
+const isEmptiedDatabase = ({ url, pristine }: Used): Promise<boolean> =>
+  inSession(url, async (run) => {
+    await run(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    return isEmptied(run, pristine);
+  }).catch(() => false);
+
+async function inSession<T>(url: string, work: (run: Run) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await work(async (statements) => {
+      const results: unknown = await client.query(statements);
+      return ([results].flat().at(-1) as pg.QueryResult<object>).rows[0];
+    });
+  } finally {
+    await client.end();
+  }
 }
 
 export async function emptyPostgresUrl(): Promise<{ url: string; drop(): Promise<void> }> {
@@ -66,7 +108,8 @@ export async function migratedPostgresUrl(): Promise<{ url: string; drop(): Prom
 async function createDatabase(template: string): Promise<{ url: string; drop(): Promise<void> }> {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
   const url = new URL(inject('postgresUrl'));
-  await onServer(url.href, `create database ${name} template ${template}`);
+  // Without it each page of the template goes through the log as well, which takes twice the time.
+  await onServer(url.href, `create database ${name} template ${template} strategy file_copy`);
   const own = new URL(url);
   own.pathname = `/${name}`;
   return { url: own.href, drop: () => onServer(url.href, `drop database if exists ${name} with (force)`) };

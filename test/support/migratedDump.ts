@@ -3,16 +3,18 @@
  * directory 0.1, so both are kept from run to run, under a name that changes with everything that decides their content.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import { PGlite } from '@electric-sql/pglite';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../../src/db/database.ts';
+import { parsers } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 
 let dump: Promise<Blob> | undefined;
 
-/** For `openDatabase({ dump })`. */
+/** For PGlite's `loadDataDir`. */
 export function migratedDump(): Promise<Blob> {
   return (dump ??= kept('.tar', makeDump).then(async (path) => new Blob([await readFile(path)])));
 }
@@ -20,8 +22,13 @@ export function migratedDump(): Promise<Blob> {
 /** A new data directory; the caller deletes it. */
 export async function migratedDataDir(): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), 'integrations-'));
-  await cp(await kept('', makeDirectory), dataDir, { recursive: true });
+  await fillDataDir(dataDir);
   return dataDir;
+}
+
+/** Made where it is missing. */
+export async function fillDataDir(dataDir: string): Promise<void> {
+  await cp(await kept('', makeDirectory), dataDir, { recursive: true });
 }
 
 /** @param make writes it to the path that it is given */
@@ -49,14 +56,15 @@ async function contentHash(): Promise<string> {
 }
 
 async function makeDump(path: string): Promise<void> {
-  const database = await openDatabase({ dataDir: 'memory://', poolSize: 1 });
-  if (database.kind !== 'embedded') throw new Error('Not embedded');
+  const pglite = await PGlite.create('memory://', { parsers });
+  const database = await openDatabase({ dataDir: '', poolSize: 1, pglite });
   await migrate(database);
-  const blob = await database.pglite.dumpDataDir('none');
+  const blob = await pglite.dumpDataDir('none');
   await database.close();
   await writeFile(path, Buffer.from(await blob.arrayBuffer()));
 }
 
 async function makeDirectory(path: string): Promise<void> {
-  await (await openDatabase({ dataDir: path, poolSize: 1, dump: await migratedDump() })).close();
+  await mkdir(path, { mode: 0o700 });
+  await (await PGlite.create(join(path, 'db'), { loadDataDir: await migratedDump() })).close();
 }

@@ -3,7 +3,9 @@
  * program of its own, because its modules are loaded by `tagSource.ts`; prints a `Report`.
  */
 import { globSync, readFileSync } from 'node:fs';
+import { PGlite } from '@electric-sql/pglite';
 import { openDatabase } from '../../../src/db/database.ts';
+import { parsers } from '../../../src/db/embedded.ts';
 import { openCore } from '../core.ts';
 import { migratedDump } from '../migratedDump.ts';
 import { tagged, type Condition } from './conditions.ts';
@@ -23,10 +25,9 @@ const patience = { interactiveDeadlineMs: 60_000, requestTimeoutMs: 10_000 };
 for (const { settings, visit } of visits) {
   const product = await openCore(
     async (options) => {
-      const dump = await migratedDump();
-      const database = await openDatabase({ dataDir: 'memory://', poolSize: 1, dump, ...options });
-      if (database.kind === 'embedded') all.push(await tryEveryStatement(database.pglite));
-      return database;
+      const pglite = await PGlite.create('memory://', { parsers, loadDataDir: await migratedDump() });
+      all.push(await tryEveryStatement(pglite));
+      return openDatabase({ dataDir: '', poolSize: 1, pglite, ...options });
     },
     { ...patience, ...settings },
   );

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { nodeFlags } from './test/support/node.ts';
-import SlowestFirst from './test/support/slowestFirst.ts';
+import { SlowestFirst } from './test/support/slowestFirst.ts';
 
 export default defineConfig({
   resolve: {

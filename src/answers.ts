@@ -27,7 +27,7 @@ interface Held {
  * Bounds what is held of answers that nobody reads. An answer is one text, written at once: the smallest form that it
  * has, and what is not read of it waits in memory. `node:http` would wait for its reader for ever, and work meanwhile on all
  * that a client has asked for behind it. Here a line has one request at a time; whoever takes too long is hung up on; and so
- * is, when all of them hold too much together, whoever has been at it longest. Event streams and WebSockets have bounds of
+ * is, when all of them hold too much together, whoever holds most, the longest of equals. Event streams and WebSockets have bounds of
  * their own.
  */
 export function boundAnswers(
@@ -82,10 +82,9 @@ export function boundAnswers(
       // All of it is with the operating system; or the line is gone.
       response.once('finish', () => release(one));
       response.once('close', () => release(one));
-      for (const oldest of held) {
-        if (heldBytes <= limits.mostHeldBytes) break;
-        hangUp(oldest);
-      }
+      // Few, for only what a socket's buffers do not take is held for longer than this turn.
+      while (heldBytes > limits.mostHeldBytes)
+        hangUp([...held].reduce((most, next) => (next.bytes > most.bytes ? next : most)));
       cancel ??= clock.timer(limits.takeWithinMs / 10, look);
     }
     done();

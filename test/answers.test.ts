@@ -33,15 +33,18 @@ describe('an answer that nobody reads', () => {
       asked++;
       return reply.type('text/plain').send(answer);
     });
+    app.get('/large', (_request, reply) =>
+      reply.type('text/plain').send(answer + answer.slice(answer.length / 2)),
+    );
     app.get('/small', (_request, reply) => reply.send('small'));
     app.server.on('connection', (line) => lines.set(line.remotePort!, line));
     await app.listen({ port: 0, host: '127.0.0.1' });
   };
   /** Asks so many times at once, and reads nothing until `read`. */
-  const ask = (times = 1) => {
+  const ask = (times = 1, path = '/') => {
     const client = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
     clients.push(client);
-    client.pause().write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(times));
+    client.pause().write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(times));
     client.on('error', () => undefined);
     let bytes = 0;
     let port = 0;
@@ -73,13 +76,25 @@ describe('an answer that nobody reads', () => {
     expect(client.hasGone()).toBe(false);
   });
 
-  it('gives way, the oldest first, when all of them hold too much', async () => {
+  it('gives way, the oldest of equals first, when all of them hold too much', async () => {
     await serve({ mostHeldBytes: 2.5 * answer.length });
     const [first, second] = [ask(), ask()];
     await clock.sleep(300);
     const third = ask();
     await first.gone();
     await Promise.all([second.read(), third.read()]);
+    expect(logged.match(/an answer was not read/g)).toHaveLength(1);
+  });
+
+  it('gives way, the largest first, whoever came before', async () => {
+    await serve({ mostHeldBytes: 2.75 * answer.length });
+    const small = ask();
+    await clock.sleep(300);
+    const large = ask(1, '/large');
+    await clock.sleep(300);
+    const third = ask();
+    await large.gone();
+    await Promise.all([small.read(), third.read()]);
     expect(logged.match(/an answer was not read/g)).toHaveLength(1);
   });
 

@@ -1,4 +1,5 @@
 import { sql, type Kysely } from 'kysely';
+import { statement, type Value } from '../db/statements.ts';
 import type { StoredNotice, Tables } from '../db/tables.ts';
 
 /** Tells workers that there is work; the payload is empty. */
@@ -16,6 +17,17 @@ export interface NewDelivery {
   receivedAt: Date;
 }
 
+interface Columns {
+  integrationIds: string[];
+  accountExternalIds: (string | null)[];
+  accountIds: (string | null)[];
+  connectionIds: (string | null)[];
+  generations: (number | null)[];
+  eventIds: string[];
+  notices: string[];
+  receivedAt: string[];
+}
+
 /**
  * Stores deliveries and queues their connections, all or nothing, in one statement and with one wake-up. Every ACTIVE
  * connection to the provider's account gets its own; where there is none, the delivery is kept unclaimed. Doubles are
@@ -26,14 +38,39 @@ export async function insertDeliveries(
   rows: readonly NewDelivery[],
 ): Promise<Map<string, number>> {
   const column = <T>(of: (row: NewDelivery) => T) => rows.map(of);
-  const { rows: stored } = await sql<{ integration_id: string; stored: number }>`
+  const stored = await insert(db, {
+    integrationIds: column((row) => row.integrationId),
+    accountExternalIds: column((row) => row.accountExternalId),
+    accountIds: column((row) => row.recipient?.accountId ?? null),
+    connectionIds: column((row) => row.recipient?.connectionId ?? null),
+    generations: column((row) => row.recipient?.generation ?? null),
+    eventIds: column((row) => row.eventId),
+    notices: column((row) => JSON.stringify(row.notice)),
+    receivedAt: column((row) => row.receivedAt.toISOString()),
+  });
+  return new Map(stored.map((row) => [row.integration_id, row.stored]));
+}
+
+/** CTEs that queue the connections of the CTE `name`'s rows, always in the same order, and wake a worker. */
+const queueing = (name: string) => sql`
+  queued as (
+    insert into delivery_queues as q (account_id, connection_id, due_at)
+    select account_id, connection_id, min(received_at) from ${sql.raw(name)}
+    where connection_id is not null group by 1, 2 order by 1, 2
+    on conflict (account_id, connection_id) do update
+      set due_at = least(q.due_at, excluded.due_at), version = q.version + 1
+    returning 1
+  ), woken as (
+    select pg_notify(${deliveryChannel}, '') from (select from queued limit 1) one
+  )`;
+
+/** Kept planned: what a sender waits for is mostly its planning, and a hundred rows are looked up one by one in any plan. */
+const insert = statement(
+  (_, value: Value<Columns>) => sql<{ integration_id: string; stored: number }>`
     with given as (
-      select * from unnest(${column((row) => row.integrationId)}::text[],
-        ${column((row) => row.accountExternalId)}::text[], ${column((row) => row.recipient?.accountId ?? null)}::text[],
-        ${column((row) => row.recipient?.connectionId ?? null)}::uuid[],
-        ${column((row) => row.recipient?.generation ?? null)}::int[], ${column((row) => row.eventId)}::text[],
-        ${column((row) => JSON.stringify(row.notice))}::text[],
-        ${column((row) => row.receivedAt.toISOString())}::timestamptz[])
+      select * from unnest(${value('integrationIds')}::text[], ${value('accountExternalIds')}::text[],
+        ${value('accountIds')}::text[], ${value('connectionIds')}::uuid[], ${value('generations')}::int[],
+        ${value('eventIds')}::text[], ${value('notices')}::text[], ${value('receivedAt')}::timestamptz[])
         with ordinality as g (integration_id, account_external_id, account_id, connection_id, generation, event_id,
           notice, received_at, arrival)
     ), aimed as (
@@ -54,22 +91,8 @@ export async function insertDeliveries(
       returning account_id, connection_id, integration_id, received_at
     ), ${queueing('inserted')}
     select integration_id, count(*)::int as stored from inserted
-    where (select count(*) from woken) >= 0 group by integration_id`.execute(db);
-  return new Map(stored.map((row) => [row.integration_id, row.stored]));
-}
-
-/** CTEs that queue the connections of the CTE `name`'s rows, always in the same order, and wake a worker. */
-const queueing = (name: string) => sql`
-  queued as (
-    insert into delivery_queues as q (account_id, connection_id, due_at)
-    select account_id, connection_id, min(received_at) from ${sql.raw(name)}
-    where connection_id is not null group by 1, 2 order by 1, 2
-    on conflict (account_id, connection_id) do update
-      set due_at = least(q.due_at, excluded.due_at), version = q.version + 1
-    returning 1
-  ), woken as (
-    select pg_notify(${deliveryChannel}, '') from (select from queued limit 1) one
-  )`;
+    where (select count(*) from woken) >= 0 group by integration_id`,
+);
 
 /**
  * Hands unclaimed deliveries to connections that have been made since. What was said of an earlier authorization is

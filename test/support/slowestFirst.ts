@@ -15,7 +15,7 @@ const slowest = [
   'db/embedded',
 ];
 
-export default class SlowestFirst extends BaseSequencer {
+export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
       const place = slowest.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { nodeFlags } from './test/support/node.ts';
+import { nodeFlags, nodeSettings } from './test/support/node.ts';
 import { SlowestFirst } from './test/support/slowestFirst.ts';
 
 export default defineConfig({
@@ -17,5 +17,6 @@ export default defineConfig({
     maxWorkers: 3,
     sequence: { sequencer: SlowestFirst },
     execArgv: [...nodeFlags],
+    env: nodeSettings,
   },
 });

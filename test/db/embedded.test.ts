@@ -34,7 +34,7 @@ describe('the embedded database on disk', () => {
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
   it('is private to its user and refuses a second process within a second, until the first is gone', async () => {
-    await make();
+    await (await openDatabase({ dataDir, poolSize: 1 })).close();
     expect(statSync(dataDir).mode & 0o777).toBe(0o700);
     expect(statSync(join(dataDir, 'db')).mode & 0o777).toBe(0o700);
     const holder = start('hold');

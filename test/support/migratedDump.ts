@@ -65,6 +65,6 @@ async function makeDump(path: string): Promise<void> {
 }
 
 async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path, { mode: 0o700 });
+  await mkdir(join(path, 'db'), { recursive: true, mode: 0o700 });
   await (await PGlite.create(join(path, 'db'), { loadDataDir: await migratedDump() })).close();
 }

@@ -13,6 +13,8 @@ export interface Overload {
   times: number;
   /** Ends one process with SIGKILL half-way. */
   kill: boolean;
+  /** Windows are shorter by this much: how late the provider may be itself, on a machine that has other work to do. */
+  lateMs?: number;
 }
 
 export interface OverloadResult {
@@ -33,7 +35,7 @@ export interface OverloadResult {
 
 /**
  * Real processes on one PostgreSQL, far too many queries, and the sandbox's own log of what arrived. The sandbox
- * counts as strictly as can be: windows of exactly a second.
+ * counts as strictly as can be, unless told otherwise: windows of exactly a second.
  */
 export async function overload(databaseUrl: string, run: Overload): Promise<OverloadResult> {
   const sandbox = await startSandbox({ port: 0, clock });
@@ -44,7 +46,7 @@ export async function overload(databaseUrl: string, run: Overload): Promise<Over
       requestsPerSecond: run.limit,
       requestsPerMinute: 1_000_000,
       concurrentRequests: 1_000,
-      windowToleranceMs: 0,
+      windowToleranceMs: run.lateMs ?? 0,
     });
     const settings = {
       DATABASE_URL: databaseUrl,
@@ -76,7 +78,7 @@ export async function overload(databaseUrl: string, run: Overload): Promise<Over
 }
 
 async function drive(
-  { limit, seconds, times, kill }: Overload,
+  { limit, seconds, times, kill, lateMs = 0 }: Overload,
   products: readonly Product[],
   sandboxUrl: string,
   id: string,
@@ -118,7 +120,7 @@ async function drive(
   );
   const arrivals = calls.map(({ at }) => Date.parse(at));
   const during = (fromMs: number, toMs: number) => arrivals.filter((at) => at >= fromMs && at < toMs).length;
-  const { worst, over } = judgeWindows(arrivals, limit, 1_000);
+  const { worst, over } = judgeWindows(arrivals, limit, 1_000 - lateMs);
   // What a dead process had leased is lost for a window and the time of its lease.
   const recoveredAt = killedAt + 2_500;
   return {

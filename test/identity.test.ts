@@ -3,7 +3,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../src/clock.ts';
+import { systemClock, type Clock } from '../src/clock.ts';
 import { createResolveIdentity, UnauthenticatedError, whenOver, whyOver } from '../src/identity.ts';
 import { createRouterProof } from '../src/routerProof.ts';
 import { manualClock } from './support/manualClock.ts';
@@ -285,11 +285,11 @@ describe('the keys of the identity provider', () => {
       .setAudience(base.audience)
       .setExpirationTime(Math.floor(Date.now() / 1000) + 86_400)
       .sign(privateKey)}`;
-  const opened = () => {
+  const opened = (own: Clock = clock) => {
     const { port } = server.address() as AddressInfo;
     const resolve = createResolveIdentity(
       { ...base, kind: 'jwks', url: `http://127.0.0.1:${port}/jwks` },
-      clock,
+      own,
     );
     return (authorization: string) => resolve({ ...nothing, authorization });
   };
@@ -364,6 +364,45 @@ describe('the keys of the identity provider', () => {
     const again = (await resolve(await tokenOf(one)))!;
     expect([whyOver(again, clock), whyOver(identity, clock)]).toEqual([undefined, 'withdrawn']);
     for (const one of cancels) one();
+  });
+
+  it('are looked at each minute while somebody waits for the end of one, on one timer', async () => {
+    const [one, other] = [await made('one'), await made('other')];
+    publish(one, other);
+    const timers = new Set<{ ms: number; work: () => void }>();
+    const timer: Clock['timer'] = (ms, work) => {
+      const own = { ms, work };
+      timers.add(own);
+      return () => void timers.delete(own);
+    };
+    const resolve = opened({ ...clock, timer });
+    const identity = (await resolve(await tokenOf(one)))!;
+    await resolve(await tokenOf(other));
+    expect(timers.size).toBe(0);
+    const told: string[] = [];
+    const waiting = [1, 2].map(() => whenOver(identity, clock, (why) => told.push(why)));
+    const ring = () => {
+      const [next] = timers;
+      timers.delete(next!);
+      next!.work();
+    };
+    for (const count of [2, 3]) {
+      expect([...timers].map(({ ms }) => ms)).toEqual([60_000]);
+      ring();
+      await expect.poll(() => fetches).toBe(count);
+    }
+    waiting[0]!();
+    waiting[0]!();
+    expect(timers.size).toBe(1);
+    waiting[1]!();
+    expect(timers.size).toBe(0);
+    const last = whenOver(identity, clock, (why) => told.push(why));
+    expect(timers.size).toBe(1);
+    publish(other);
+    ring();
+    await expect.poll(() => told).toEqual(['withdrawn']);
+    expect(timers.size).toBe(0);
+    last();
   });
 
   it('are fetched once in five seconds, however many unknown keys tokens name', async () => {

@@ -27,8 +27,8 @@ interface Held {
  * Bounds what is held of answers that nobody reads. An answer is one text, written at once: the smallest form that it
  * has, and what is not read of it waits in memory. `node:http` would wait for its reader for ever, and work meanwhile on all
  * that a client has asked for behind it. Here a line has one request at a time; whoever takes too long is hung up on; and so
- * is, when all of them hold too much together, whoever holds most, the longest of equals. Event streams and WebSockets have bounds of
- * their own.
+ * is, when all of them hold too much together, whoever holds most, the longest of equals. Event streams and WebSockets
+ * have bounds of their own.
  */
 export function boundAnswers(
   app: FastifyInstance,

@@ -22,8 +22,8 @@ describe('three processes at ten times the limit', () => {
     expect(result).toMatchObject({ windowsOver: 0, throttled: 0 });
     expect(result.worstWindow).toBeLessThanOrEqual(10);
     // How much is used depends on how busy this machine is; the long run judges that, and windows of a whole second.
-    expect(result.use).toBeGreaterThan(0.2);
-    expect(result.useAfterKill).toBeGreaterThan(0.2);
+    expect(result.use).toBeGreaterThan(0.5);
+    expect(result.useAfterKill).toBeGreaterThan(0.5);
     expect(result.refused).not.toHaveProperty('INTERNAL_SERVER_ERROR');
   });
 });

@@ -62,7 +62,7 @@ export async function openRouter(): Promise<Router> {
   return router;
 }
 
-export const usual: Router['answer'] = ({ body }) => (body.action === 'check' ? 204 : 200);
+const usual: Router['answer'] = ({ body }) => (body.action === 'check' ? 204 : 200);
 
 export const accept = 'application/json;callbackSpec=1.0, application/json';
 

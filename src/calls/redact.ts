@@ -96,7 +96,7 @@ function wholeRuns(text: string): number {
 }
 
 const wordsAfterScheme =
-  /^(?:access|auth|authentication|authorization|credentials?|error|expired|has|header|in|invalid|is|malformed|missing|not|or|realm|required|scheme|tokens?|was)[.=]?$/i;
+  /^(?:access(?:[_-]token)?|auth|authentication|authorization|credentials?|error|expired|has|header|in|invalid|is|malformed|missing|not|or|realm|required|scheme|tokens?|was)[.=]?$/i;
 
 /** Base64 of a name and a password is never one plain word; a bearer token may be. */
 function schemeValue(whole: string, scheme: string, space: string, run: string): string {

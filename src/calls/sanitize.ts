@@ -32,10 +32,10 @@ const keptHeaders = /^(?:content-type|retry-after|x-ratelimit-.*|x-rate-limit-.*
 const secretNames =
   /token|secret|passw|passphrase|credential|signature|verifier|challenge|nonce|assertion|authorization|cookie|session|api_?key|private_?key|client_?id|redirect_?uri|(?:auth\w*|device|user|verification|access|one_?time|otp|pin)_?code$|^otp$|^pin$|^state$/i;
 const personalNames =
-  /e-?mail|phone|fax|mobile|^cell|^tel|skype|ssn$|^ssn|ein$|^tin|tin$|tax_?(?:id|number|identifier)|acct_?num|account_?num|routing|iban|swift|card_?num|birth|^dob$|gender|address|addr$|^line\d|street|^city$|city$|postal|zip|^lat$|^lo?ng$|geo_?loc|latitude|longitude|company_?rep|dun_?bradstreet|^ip$|name$|name_normalized$|^owner$|signatureperson|created_?by|modified_?by|avatar|^image_|photo|^title$|^status_text$/i;
+  /e-?mail|phone|fax|mobile|^cell|^tel|skype|ssn$|^ssn|ein$|^tin|tin$|tax_?(?:id|number|identifier)|acct_?num|account_?num|routing|iban|swift|card_?num|birth|^dob$|gender|address|addr$|^line\d|street|city$|postal|zip|^lat$|^lo?ng$|geo_?loc|latitude|longitude|company_?rep|dun_?bradstreet|^ip$|name$|name_normalized$|^owner$|created_?by|modified_?by|avatar|^image_|photo|^title$|^status_text$/i;
 /** Named like a secret, and none: lifetimes, kinds, versions, and what says where the next page is. */
 const harmlessNames =
-  /_expires_in$|^expires|^token_type$|^sync_?token$|^(?:next|prev|previous|page|continuation)(?:_?page)?_?token$|^grant_type$/i;
+  /_expires_in$|^expires|^token_type$|^sync_?token$|^(?:next|prev|previous|page|continuation)(?:_?page)?_?token$/i;
 /** In a request `code` is a credential (RFC 6749 §4.1.3); in an answer it says what is wrong. */
 const requestOnly = /^code$/i;
 

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import { Socket, type AddressInfo } from 'node:net';
+import { isIP, Socket, type AddressInfo, type LookupFunction } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { classOf, type Lookup, type Reach } from '../../src/calls/addresses.ts';
 import { createAttempt, type Attempt } from '../../src/calls/attempt.ts';
@@ -48,6 +48,7 @@ describe('classOf', () => {
       '100.100.100.200',
       '168.63.129.16',
       '::ffff:169.254.169.254',
+      '::ffff:100.100.100.200',
     ],
     ['reserved', '::', '::7f00:1', 'fe80::1', 'fe80::1%lo', 'fec0::1', 'ff02::1', '64:ff9b:1::1', '100::1'],
     ['reserved', '2001::1', '2001:db8::1', '2002:7f00:1::', '3fff::1', 'fd00:ec2::254', '4000::1'],
@@ -131,6 +132,7 @@ const names: Record<string, string[]> = {
   'rebound.example': ['::ffff:127.0.0.1', '192.168.1.1', '0.0.0.0'],
   'metadata.example': ['169.254.169.254'],
   'outside.example': ['8.8.8.8'],
+  'both.example': ['10.0.0.7', '8.8.8.8', thisMachine, '1.1.1.1'],
 };
 
 /** DNS as the attacker wants it. */
@@ -225,6 +227,34 @@ describe('a request', () => {
     names['inside.example'] = ['169.254.169.254', thisMachine];
     expect(await send('http://inside.example:PORT/', 'private')).toMatchObject({ kind: 'answered' });
     expect(tried).toEqual([thisMachine]);
+  });
+
+  it.each<[Reach, ...string[]]>([
+    ['public', '8.8.8.8', '1.1.1.1'],
+    ['loopback', '8.8.8.8', thisMachine, '1.1.1.1'],
+    ['private', '10.0.0.7', '8.8.8.8', thisMachine, '1.1.1.1'],
+  ])('goes to the internet with TLS, and of a name only where %s reaches', async (reach, ...open) => {
+    const given: unknown[] = [];
+    // No test goes out there: what the system would be given to connect to is enough.
+    vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket, ...args: unknown[]) {
+      const { host, lookup: lookupFor } = [args[0]].flat()[0] as { host: string; lookup: LookupFunction };
+      if (isIP(host)) given.push(host);
+      else
+        for (const all of [true, false])
+          lookupFor(host, { all }, (error, found) => given.push(error?.code ?? found));
+      setImmediate(() => this.destroy(new Error('not in a test')));
+      return this;
+    });
+    await send('https://both.example/', reach);
+    await send('https://8.8.4.4/', reach);
+    expect(given).toEqual([open.map((address) => ({ address, family: 4 })), open[0], '8.8.4.4']);
+  });
+
+  it('tells a name that nobody knows from an address that is refused', async () => {
+    expect(await send('https://nowhere.example/', 'public')).toMatchObject({
+      kind: 'failed',
+      code: 'NETWORK_ERROR',
+    });
   });
 
   it('does not use the open line of somebody who may go further', async () => {

@@ -50,6 +50,19 @@ describe('learntFrom', () => {
       { 'ratelimit-policy': `${policy},`, ratelimit: '"daily";r=7;t=30' },
       [{ remaining: 7, resetMs: 30_000 }],
     ],
+    ...['"x";w=9', '"x";q=-1', '"x";q=5;w=0', '7;q=5', '"x"'].map(
+      (second): [string, Record<string, string>, Learnt[]] => [
+        `a policy that is malformed beside a good one: ${second}`,
+        { 'ratelimit-policy': `"daily";q=10, ${second}`, ratelimit: '"daily";r=7' },
+        [{ remaining: 7 }],
+      ],
+    ),
+    [
+      'a policy of nothing beside a good one, and the unit in the singular',
+      { 'ratelimit-policy': '"daily";q=10;qu="request", "none";q=0', ratelimit: '"daily";r=7' },
+      [{ limit: 10, remaining: 7 }],
+    ],
+    ['a parameter without a value behind its sign', { ratelimit: '"a";r=7;b=' }, []],
     ['the last of a parameter that is there twice', { ratelimit: '"a";r=5;r=6' }, [{ remaining: 6 }]],
     ['less than nothing', { ratelimit: '"a";r=-1;t=-5' }, [{ remaining: 0, resetMs: 0 }]],
     ['a reset in 32 days', { ratelimit: `"a";r=1;t=${32 * 86_400}` }, [{ remaining: 1 }]],

@@ -12,13 +12,19 @@ describe('redact', () => {
     ['a bearer token', 'Authorization failed for Bearer abcDEF123', 'abcDEF123'],
     ['a bearer token of letters', 'sent: bearer hunterhunter', 'hunterhunter'],
     ['a bearer token called so', 'The bearer token abc123 has expired', 'abc123'],
+    ['a bearer token behind two spaces', 'sent: Bearer  abc123', 'abc123'],
+    ['a bearer token called access token', 'The bearer access_token  abc123 has expired', 'abc123'],
+    ['a bearer token that begins like a word', 'Bearer expired1x', '1x'],
+    ['a bearer token that ends like a word', 'Bearer hunter2token', 'hunter2'],
     ['basic credentials', 'got Basic dXNlcjpwYXNz', 'dXNlcjpwYXNz'],
     ['an encoded bearer token', 'header=Bearer%20abc123', 'abc123'],
     ['an authorization header', 'authorization: Digest username="bob", response="17"', 'bob'],
     ['a cookie header', 'Set-Cookie: sid=short1; path=/', 'short1'],
+    ['a cookie that was sent', 'Cookie : sid=short1', 'short1'],
+    ['a cookie header in JSON', '{"set-cookie": "sid=short1"}', 'short1'],
     ['a JWT', `Token expired: ${jwt}`, 'c2lnbmF0dXJl'],
     ['a broken JWT', 'Token expired: eyJhbGciOiJkaXIi-canary', 'canary'],
-    ['a Slack bot token', 'invalid xoxb-1-abc', '1-abc'],
+    ['a Slack bot token', 'invalid xoxb-1-abc', 'abc'],
     ['a rotated Slack token', 'invalid xoxe.xoxp-1-Mi', 'xoxp-1'],
     ['a Slack app token', 'invalid xapp-1-A', '1-A'],
     ['a long hexadecimal run', 'key 0123456789abcdef0123', '9abcdef'],
@@ -28,6 +34,7 @@ describe('redact', () => {
     ['a token in a query', 'GET /cb?x=1&access_token=s3cret&y=2', 's3cret'],
     ['a code in a query', 'GET /cb?code=Ab1', 'Ab1'],
     ['a state in a query', 'GET /cb?state=Ab1', 'Ab1'],
+    ['the second of two', 'GET /cb?code=Ab1&State=Cd2', 'Cd2'],
     ['an authorization code in a form', 'authorization_code=short', 'short'],
     ['a token in an encoded query', 'return_to=%2Fcb%3Ftoken%3Ds3cret', 's3cret'],
     ['a password in JSON', '{"password":"two words \\"quoted\\" & more","a":1}', 'words'],
@@ -63,13 +70,17 @@ describe('redact', () => {
     'DocNumber=1045 is assigned to TxnId=12345678',
     'The name supplied already exists. : Id=145',
     'Malformed bearer token, too short or too long',
+    'Missing bearer token.',
+    'No bearer credential was sent',
     'The bearer token has expired',
     'Your Basic plan does not allow this',
+    'Your Basic Subscription does not allow this',
     'Authorization has been denied for this request.',
     'The token has expired',
     'ApplicationAuthorizationFailed',
     'oauth_authorization_url_mismatch',
     'Books closed through 2025-12-31.',
+    'Only 2025-12-31/2026-01-31 is open.',
     'needed channels:read,groups:read: provided incoming-webhook,users:read.email',
     'https://example.com/probs/out-of-credit',
     '{"code":610}',
@@ -85,10 +96,17 @@ describe('redact', () => {
       'GET /cb?x=1&access_token=[redacted]&y=2 failed',
     );
     expect(redact(`Token expired: ${jwt} (old)`)).toBe('Token expired: [redacted] (old)');
+    expect(redact('-----BEGIN A KEY-----\nMIIB\n-----END A KEY----- done')).toBe('[redacted] done');
   });
 
   it('gives one line without control characters', () => {
     expect(redact(' a\r\nb\u0000\u001b[31mc\u2028d ')).toBe('a b [31mc d');
+  });
+
+  it('cuts nothing off 4 KB', () => {
+    const text = `${'word '.repeat(819)}x`;
+    expect(text).toHaveLength(4_096);
+    expect(redact(text)).toBe(text);
   });
 
   it('leaves no half of a secret where it cuts', () => {

@@ -239,7 +239,6 @@ function spokenOf(buckets: readonly Bucket[], { limit, windowMs, resetMs = 0 }: 
   const windows = buckets.filter((bucket) => bucket.windowMs > 0);
   return (
     windows.find((bucket) => bucket.windowMs === windowMs && bucket.limit === limit) ??
-    windows.find((bucket) => bucket.windowMs === windowMs) ??
     windows.find((bucket) => windowMs === undefined && bucket.limit === limit) ??
     windows
       .toSorted((a, b) => a.windowMs - b.windowMs)

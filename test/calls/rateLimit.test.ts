@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { priorities } from '../../src/calls/fairQueue.ts';
 import { createRateLimiter } from '../../src/calls/rateLimit.ts';
+import type { Learnt } from '../../src/calls/rateLimitHeaders.ts';
 import type { Bucket } from '../../src/calls/window.ts';
 import { manualClock } from '../support/manualClock.ts';
 import { openTurns, stand, worstWindow } from './standing.ts';
@@ -38,6 +39,11 @@ describe('a budget', () => {
     expect(times).toHaveLength(10);
     for (const [i, at] of times.slice(3).entries()) expect(at - times[i + 2]!).toBeCloseTo(100, 0);
     expect(takeAll([second])).toBe(0);
+  });
+
+  it('lets webhooks run ahead as interactive calls do, and polls less', () => {
+    expect(open().takeAll([second], 1)).toBe(3);
+    expect(open().takeAll([second], 2)).toBe(2);
   });
 
   it('keeps that quarter for the urgent while others use the rest', async () => {
@@ -79,6 +85,19 @@ describe('a budget', () => {
     await clock.advance(5);
     expect(limiter.take([one], interactive, false)).toBeDefined();
     slow.ended();
+  });
+
+  it('is asked for a place as well as for the wait, with nobody to tell that a call has arrived', async () => {
+    const { clock, limiter } = open();
+    const one: Bucket = { key: 'one', limit: 1, windowMs: 1_000 };
+    limiter.take([one], interactive, false)!.sent();
+    await clock.advance(1_104);
+    expect(limiter.estimateMs([one], () => 0)).toBeCloseTo(1.2, 1);
+    await clock.advance(2);
+    const next = limiter.take([one], interactive, false)!;
+    next.sent();
+    await clock.advance(1_106);
+    expect(limiter.take([one], interactive, false)).toBeDefined();
   });
 
   it('holds a place of a call that waits for its line as long as that takes', async () => {
@@ -130,9 +149,13 @@ describe('a budget', () => {
 
   it('holds everybody back while paused, and never shortens a pause', async () => {
     const { clock, limiter } = open();
+    await clock.advance(5_000);
+    limiter.waitMs([second], interactive);
+    expect([limiter.pausedMs([second]), limiter.pausedMs([minute])]).toEqual([0, 0]);
     limiter.pause([second], 60_000);
     limiter.pause([second], 1_000);
     expect(limiter.waitMs([second], interactive)).toBe(60_000);
+    expect(limiter.pausedMs([minute, second])).toBe(60_000);
     expect(limiter.view([second])).toMatchObject({ remaining: 0, pausedUntilMs: clock.now() + 60_000 });
     await clock.advance(60_000);
     expect(limiter.take([second], interactive, false)).toBeDefined();
@@ -143,8 +166,19 @@ describe('a budget', () => {
     const capped = [minute, second, { key: 'cap', limit: 1, windowMs: 0 }];
     expect(limiter.view(capped)).toMatchObject({ limit: 10, remaining: 10, resetsAtMs: undefined });
     for (let i = 0; i < 3; i++) limiter.take([minute, second], interactive, false)!.ended();
-    expect(limiter.view([minute, second])).toMatchObject({ limit: 10, remaining: 7 });
+    for (const order of [
+      [minute, second],
+      [second, minute],
+    ])
+      expect(limiter.view(order)).toMatchObject({ limit: 10, remaining: 7 });
     expect(limiter.view([])).toBeUndefined();
+  });
+
+  it('shows by the wall clock when it is wholly free again', async () => {
+    const { clock, limiter } = open();
+    await clock.advance(5_000);
+    limiter.take([second], interactive, false)!.ended();
+    expect(limiter.view([second])?.resetsAtMs).toBeCloseTo(clock.now() + 1_005.2, 0);
   });
 
   it('forgets buckets that are free again, and keeps paused ones', async () => {
@@ -168,6 +202,7 @@ describe('a budget', () => {
     slot.ended();
     await clock.advance(2_000);
     expect(limiter.view([wider])).toMatchObject({ remaining: 20, resetsAtMs: undefined });
+    expect(limiter.view([{ ...wider, windowMs: 5_000 }])).toMatchObject({ windowMs: 5_000 });
   });
 });
 
@@ -195,6 +230,26 @@ describe('what an answer says of the limits', () => {
     limiter.learn([second, minute], [{ remaining: 3, resetMs: 30_000 }]);
     expect([left(second), left(minute)]).toEqual([6, 3]);
     limiter.learn([], [{ remaining: 0 }]);
+  });
+
+  it.each<[string, Learnt, meant: string]>([
+    ['the same numbers', { windowMs: 60_000, limit: 500, remaining: 1 }, 'calls'],
+    ['the same numbers, of which others have one', { windowMs: 3_600_000, limit: 10, remaining: 1 }, 'hour'],
+    ['the window alone', { windowMs: 60_000, limit: 999, remaining: 1 }, 'minute'],
+    ['a window that is shorter than most', { windowMs: 1_000, limit: 99, remaining: 1 }, 'second'],
+    ['our limit of another window', { windowMs: 5_000, limit: 10, remaining: 1 }, 'minute'],
+    ['nothing', { remaining: 1 }, 'second'],
+    ['a reset', { remaining: 1, resetMs: 60_001 }, 'hour'],
+    ['a reset that is longer than all', { remaining: 1, resetMs: 90_000_000 }, 'hour'],
+  ])('speaks of one limit of several, never of calls under way: %s', (_, learnt, meant) => {
+    const { limiter } = open();
+    const calls: Bucket = { key: 'calls', limit: 500, windowMs: 60_000 };
+    const hour: Bucket = { key: 'hour', limit: 10, windowMs: 3_600_000 };
+    const cap: Bucket = { key: 'cap', limit: 10, windowMs: 0 };
+    const all = [cap, minute, second, calls, hour];
+    limiter.learn(all, [learnt]);
+    const tight = all.filter((bucket) => limiter.view([bucket])?.remaining === 1);
+    expect(tight.map(({ key }) => key)).toEqual([meant]);
   });
 
   it('is counted until the reset that it names, and once however many say it', async () => {

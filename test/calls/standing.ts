@@ -33,8 +33,14 @@ export function stand(turns: Turns, buckets: readonly Bucket[], manner: Manner =
 }
 
 /** A queue before an in-memory limiter, on a clock that the test moves; calls arrive as soon as they go. */
-export function openTurns(bounds = { perBucket: 100_000, total: 100_000 }) {
+export function openTurns(
+  bounds = { perBucket: 100_000, total: 100_000 },
+  /** How late this machine's timers are. */
+  lateMs = () => 0,
+) {
   const clock = manualClock();
+  const timer = clock.timer.bind(clock);
+  clock.timer = (ms, work) => timer(ms + lateMs(), work);
   const limiter: RateLimiter = createRateLimiter(clock);
   const turns = createTurns(clock, limiter, bounds);
   /** Who went, or why not. */

@@ -1,7 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { patience, priorities } from '../../src/calls/fairQueue.ts';
+import { createRateLimiter, type WaitingCalls } from '../../src/calls/rateLimit.ts';
+import { createTurns } from '../../src/calls/turns.ts';
 import type { Bucket } from '../../src/calls/window.ts';
+import { manualClock } from '../support/manualClock.ts';
 import { openTurns, stand } from './standing.ts';
 
 const app: Bucket = { key: 'app', limit: 1, windowMs: 1_000 };
@@ -102,7 +105,130 @@ describe('a turn', () => {
   });
 });
 
+describe('a turn without waiting', () => {
+  it('is anybody’s where nothing is limited', () => {
+    const slot = openTurns().turns.now([], 0)!;
+    expect(slot.usable()).toBe(true);
+    for (const end of [slot.sent, slot.ended, slot.unused]) expect(end()).toBeUndefined();
+  });
+
+  it('is nobody’s while somebody stands there, and theirs who come when all are served', async () => {
+    const { clock, limiter, turns, wait } = openTurns();
+    const wide = { ...app, limit: 10 };
+    limiter.pause([realm('paused')], 3_000);
+    void wait('x', [wide, realm('paused')]);
+    expect(turns.now([wide], 0)).toBeUndefined();
+    expect(turns.now([realm('other')], 0)).toBeDefined();
+    await clock.advance(3_000);
+    expect(turns.now([wide], 0)).toBeDefined();
+  });
+
+  it('regains nothing of a pause that nobody waited in', async () => {
+    const { clock, turns } = openTurns();
+    const four = { ...app, limit: 4 };
+    turns.now([four], 0)!.ended();
+    await clock.advance(300);
+    turns.now([four], 0)!.ended();
+    await clock.advance(249);
+    expect(turns.now([four], 0)).toBeUndefined();
+    await clock.advance(1);
+    expect(turns.now([four], 0)).toBeDefined();
+  });
+});
+
+describe('who waits', () => {
+  it('regains what a busy machine’s timers lose', async () => {
+    let seed = 0;
+    const { clock, turns } = openTurns(undefined, () => ((seed = (seed * 73 + 19) % 101) * 60) / 101);
+    const four = { ...app, limit: 4 };
+    let served = 0;
+    for (let i = 0; i < 300; i++)
+      void stand(turns, [four], { priority: 'interactive' }).then((slot) => {
+        served++;
+        slot.ended();
+      });
+    await clock.advance(60_000);
+    expect(served).toBeGreaterThanOrEqual(0.95 * 240);
+  });
+
+  it('goes at once when that is urgent, though others keep to the pace', async () => {
+    const { clock, order, wait } = openTurns();
+    const hundred = { ...app, limit: 100 };
+    for (let i = 0; i < 30; i++) void wait('backfill', [hundred], { priority: 'backfill' });
+    await clock.advance(0);
+    expect(order.length).toBeLessThan(30);
+    void wait('urgent', [hundred], { priority: 'interactive' });
+    await clock.advance(0);
+    expect(order.at(-1)).toBe('urgent');
+  });
+
+  it('is looked at earlier when somebody urgent comes who has to wait too', async () => {
+    const { clock, turns, order, wait } = openTurns();
+    const ten = { ...app, limit: 10 };
+    for (let i = 0; i < 3; i++) turns.now([ten], 0)!.ended();
+    expect(turns.now([ten], 0)).toBeUndefined();
+    void wait('backfill', [ten], { priority: 'backfill' });
+    void wait('urgent', [ten], { priority: 'interactive' });
+    await clock.advance(99);
+    expect(order).toEqual([]);
+    await clock.advance(1);
+    expect(order).toEqual(['urgent']);
+  });
+
+  it('goes in the moment in which a call under way ends, or was not made, in every line that is near', async () => {
+    const { clock, turns, wait, order } = openTurns();
+    const cap: Bucket = { key: 'cap', limit: 2, windowMs: 0 };
+    const [one, two] = [turns.now([cap, realm('c')], 0)!, turns.now([cap], 0)!];
+    const leaving = new AbortController();
+    void wait('gives up', [cap], { signal: leaving.signal });
+    void wait('a', [cap, realm('a')]);
+    void wait('b', [cap, realm('b')]);
+    leaving.abort(new Error('left'));
+    one.ended();
+    two.unused();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(clock.monotonic()).toBe(0);
+    expect(order.toSorted()).toEqual(['a', 'b', 'gives up: left']);
+  });
+
+  it('is known to the limiter: how many of just these buckets, how urgent, and when one more comes', () => {
+    const clock = manualClock();
+    const limiter = createRateLimiter(clock);
+    const told: string[] = [];
+    let asked: WaitingCalls | undefined;
+    const listening = {
+      ...limiter,
+      joined: (buckets: readonly Bucket[]) => void told.push(buckets.map(({ key }) => key).join()),
+      serve(queue: WaitingCalls) {
+        asked = queue;
+        limiter.serve(queue);
+      },
+    };
+    const turns = createTurns(clock, listening, { perBucket: 100, total: 100 });
+    limiter.pause([app], 1_000);
+    for (let i = 0; i < 3; i++) void stand(turns, [app, realm('a')], { priority: 'backfill' });
+    expect(asked!.waiting([{ ...app }, realm('a')])).toEqual({ calls: 3, level: 3 });
+    expect(turns.depth().get('x')).toEqual([0, 0, 0, 3]);
+    void stand(turns, [app, realm('a')], { priority: 'webhook' });
+    expect(asked!.waiting([app, realm('a')])).toEqual({ calls: 4, level: 1 });
+    expect(asked!.waiting([app])).toEqual({ calls: 0, level: 0 });
+    expect(turns.depth().get('x')).toEqual([0, 1, 0, 3]);
+    // Not for the first of a line, nor for one that is more urgent than all before: the limiter is asked for those.
+    expect(told).toEqual(['app,a', 'app,a']);
+  });
+});
+
 describe('lines that share a bucket', () => {
+  it('are told apart by every bucket, whatever the keys are', async () => {
+    const { clock, limiter, order, wait } = openTurns();
+    limiter.pause([realm('bc')], 60_000);
+    void wait('paused', [realm('a'), realm('bc')]);
+    void wait('free', [realm('ab'), realm('c')]);
+    await clock.advance(0);
+    expect(order).toEqual(['free']);
+  });
+
   it('take turns by priority, and within one by who was served longest ago', async () => {
     const { clock, order, wait } = openTurns();
     void wait('first', [app, realm('a')]);
@@ -127,15 +253,21 @@ describe('lines that share a bucket', () => {
     expect(order).toEqual(['free', 'paused']);
   });
 
-  it('never leave a lower priority standing, whichever line it stands in', async () => {
-    const { clock, order, wait } = openTurns();
-    void wait('first', [app]);
-    void wait('backfill', [app, realm('b')], { priority: 'backfill' });
-    for (let i = 0; i < 100; i++)
-      void wait('interactive', [app, realm(`r${i % 3}`)], { priority: 'interactive' });
-    await clock.advance(103_000);
-    expect(order.indexOf('backfill')).toBeLessThanOrEqual(1 + patience[3]);
-  });
+  it.each([
+    ['first', (own: Bucket) => [app, own]],
+    ['last', (own: Bucket) => [own, app]],
+  ])(
+    'never leave a lower priority standing, whichever line it stands in, the shared bucket %s',
+    async (_, of) => {
+      const { clock, order, wait } = openTurns();
+      void wait('first', [app]);
+      void wait('backfill', of(realm('b')), { priority: 'backfill' });
+      for (let i = 0; i < 100; i++)
+        void wait('interactive', of(realm(`r${i % 3}`)), { priority: 'interactive' });
+      await clock.advance(103_000);
+      expect(order.indexOf('backfill')).toBeLessThanOrEqual(1 + patience[3]);
+    },
+  );
 
   it('leave no backfill standing beside one that urgent calls fill endlessly and run ahead of the pace', async () => {
     const { clock, order, wait } = openTurns();
@@ -219,18 +351,41 @@ describe('the wait behind everybody', () => {
     const { turns, wait } = openTurns();
     for (let i = 0; i < 91; i++) void wait('', [app], { who: `c${i % 3}` });
     expect(turns.backlogMs([app])).toBeCloseTo(91 * 1_005.2, 0);
+    expect(turns.backlogMs([realm('other')])).toBe(0);
   });
 });
 
 describe('an estimate', () => {
+  const heldMs = 1_005.2;
+
   it('counts those who would surely go before', () => {
     const { turns, wait } = openTurns();
     for (let i = 0; i < 11; i++) void wait('', [app], { priority: 'backfill', who: 'a' });
-    const heldMs = 1_005.2;
     expect(turns.estimateMs([app], 0, 'b')).toBeCloseTo(heldMs, 1);
     expect(turns.estimateMs([app], 3, 'a')).toBeCloseTo(11 * heldMs, 1);
     // The others of a long queue come later in the round than the first call of somebody new.
     expect(turns.estimateMs([app], 3, 'b')).toBeCloseTo(2 * heldMs, 1);
+  });
+
+  it('counts all in a line of several buckets', () => {
+    const { turns, wait } = openTurns();
+    for (let i = 0; i < 8; i++) void wait('', [app, realm('a')], { priority: 'interactive' });
+    expect(turns.estimateMs([app, realm('a')], 3, 'b')).toBeCloseTo(8 * heldMs, 1);
+  });
+
+  it('counts other lines whose calls wait for nothing else', () => {
+    const { turns, wait } = openTurns();
+    for (let i = 0; i < 8; i++) void wait('', [app], { priority: 'interactive' });
+    expect(turns.estimateMs([app, realm('a')], 3, 'b')).toBeCloseTo(8 * heldMs, 1);
+    // Of its own kind, the next one of each other line.
+    expect(turns.estimateMs([app, realm('a')], 0, 'b')).toBeCloseTo(2 * heldMs, 1);
+  });
+
+  it('does not count on those that may be held up by something else', () => {
+    const { turns, wait } = openTurns();
+    void wait('', [app]);
+    for (let i = 0; i < 8; i++) void wait('', [app, realm('b')], { priority: 'interactive' });
+    expect(turns.estimateMs([app, realm('a')], 3, 'b')).toBeCloseTo(heldMs, 1);
   });
 
   it('knows that more urgent calls pass a lower one only so often', async () => {

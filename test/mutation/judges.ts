@@ -39,7 +39,6 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/calls/valueAt.ts': ['calls/valueAt'],
     'src/calls/recorder.ts': ['calls/recorder'],
     'src/calls/sanitize.ts': ['calls/sanitize'],
-    'src/calls/http.ts': ['calls/caller', 'oauth/protocol'],
     'src/calls/endings.ts': ['calls/caller'],
     'src/calls/attempt.ts': ['calls/{caller,addresses}'],
     'src/calls/admission.ts': ['calls/{caller,rateLimit,turns}'],

@@ -10,7 +10,7 @@
  *
  *   databaseKinds                        [['embedded', embeddedDatabase], ['postgres', postgresDatabase]];
  *                                        with TEST_DATABASE set only the one that it names
- *   embeddedDatabase(options?)           in memory; the first of a file takes a second, the next ones use it again
+ *   embeddedDatabase(options?)           in memory; the first takes a second, the next ones use it again
  *   postgresDatabase(options?)           its own database in the run's one PostgreSQL server, used again as well
  *   emptyPostgresUrl()                   a database without tables, for tests of the migration itself
  *   migratedPostgresUrl()                one with them, for processes of the product
@@ -22,8 +22,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { openDatabase, type Database, type DatabaseOptions } from '../../src/db/database.ts';
-import { isEmptied, pristineOf, type Pristine, type Run } from './emptying.ts';
-import { migratedDump } from './migratedDump.ts';
+import { createShelf, isEmptied, pristineOf, type Pristine, type Run } from './emptying.ts';
 import { takePGlite } from './pglites.ts';
 import { templateDatabase } from './postgresServer.ts';
 
@@ -40,20 +39,19 @@ export const databaseKinds = both.filter(([kind]) =>
 );
 
 export async function embeddedDatabase(options: TestDatabaseOptions = {}): Promise<Database> {
-  const pglite = await takePGlite(await migratedDump());
+  const pglite = await takePGlite();
   return openDatabase({ dataDir: '', poolSize: 1, pglite, ...options });
 }
 
 export async function postgresDatabase(options: TestDatabaseOptions = {}): Promise<Database> {
-  const used = emptied.pop() ?? (await newDatabase());
+  const used = await shelf.take();
   const { url } = used;
   const database = await openDatabase({ databaseUrl: url, dataDir: '', poolSize: 4, ...options });
   if (!(await database.raiseWall())) throw new Error('The second wall does not stand.');
   let closed: Promise<void> | undefined;
   const close = async () => {
     await database.close();
-    if (emptied.length < mostKept && (await isEmptiedDatabase(used))) emptied.push(used);
-    else await used.drop();
+    await shelf.putBack(used);
   };
   return { ...database, close: () => (closed ??= close()) };
 }
@@ -64,23 +62,22 @@ interface Used {
   pristine: Pristine;
 }
 
-/** Of this test file; what it leaves goes with the server. */
-const emptied: Used[] = [];
-const mostKept = 2;
-
-async function newDatabase(): Promise<Used> {
-  const { url, drop } = await createDatabase(templateDatabase);
-  return { url, drop, pristine: await inSession(url, pristineOf) };
-}
-
-/** Whoever is still connected, as a process that was left running, is cut off first: they would see the next test. */
-const isEmptiedDatabase = ({ url, pristine }: Used): Promise<boolean> =>
-  inSession(url, async (run) => {
-    await run(
-      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
-    );
-    return isEmptied(run, pristine);
-  }).catch(() => false);
+/** What it keeps goes with the server. */
+const shelf = createShelf<Used>({
+  async make() {
+    const { url, drop } = await createDatabase(templateDatabase);
+    return { url, drop, pristine: await inSession(url, pristineOf) };
+  },
+  // Whoever is still connected, as a process that was left running, is cut off first: they would see the next test.
+  isEmptied: ({ url, pristine }) =>
+    inSession(url, async (run) => {
+      await run(
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      );
+      return isEmptied(run, pristine);
+    }).catch(() => false),
+  drop: ({ drop }) => drop(),
+});
 
 async function inSession<T>(url: string, work: (run: Run) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });

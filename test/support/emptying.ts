@@ -11,6 +11,24 @@ export interface Pristine {
 export type Run = (statements: string) => Promise<unknown>;
 
 const quietWithinMs = 2_000;
+const mostKept = 2;
+
+/** Databases of this process that were used and emptied, for whoever needs one next. */
+export function createShelf<T>(kind: {
+  make(): Promise<T>;
+  isEmptied(used: T): Promise<boolean>;
+  /** Of one that cannot be emptied, or is one too many. */
+  drop(used: T): Promise<void>;
+}): { take(): Promise<T>; putBack(used: T): Promise<void> } {
+  const emptied: T[] = [];
+  return {
+    take: async () => emptied.pop() ?? (await kind.make()),
+    async putBack(used) {
+      if (emptied.length < mostKept && (await kind.isEmptied(used))) emptied.push(used);
+      else await kind.drop(used);
+    },
+  };
+}
 
 const ours = `(select oid from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema')`;
 /** Which migrations have run, ours and the job queue's. */

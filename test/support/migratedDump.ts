@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '../../src/db/database.ts';
-import { parsers } from '../../src/db/embedded.ts';
+import { options } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 
 let dump: Promise<Blob> | undefined;
@@ -56,7 +56,7 @@ async function contentHash(): Promise<string> {
 }
 
 async function makeDump(path: string): Promise<void> {
-  const pglite = await PGlite.create('memory://', { parsers });
+  const pglite = await PGlite.create('memory://', options);
   const database = await openDatabase({ dataDir: '', poolSize: 1, pglite });
   await migrate(database);
   const blob = await pglite.dumpDataDir('none');
@@ -66,5 +66,5 @@ async function makeDump(path: string): Promise<void> {
 
 async function makeDirectory(path: string): Promise<void> {
   await mkdir(join(path, 'db'), { recursive: true, mode: 0o700 });
-  await (await PGlite.create(join(path, 'db'), { loadDataDir: await migratedDump() })).close();
+  await (await PGlite.create(join(path, 'db'), { ...options, loadDataDir: await migratedDump() })).close();
 }

@@ -1,33 +1,30 @@
 /**
- * Embedded databases in memory, of which those that were closed serve again: starting one takes a second of processor,
+ * Embedded databases in memory, migrated, of which those that were closed serve again: starting one takes a second of processor,
  * emptying one a hundredth of that. Whoever is handed one finds what a new one holds, and nobody before them reaches it
  * any more: their handle is closed. One whose tables were altered, or that is still held up, is given up.
  */
 import { PGlite } from '@electric-sql/pglite';
-import { parsers } from '../../src/db/embedded.ts';
-import { isEmptied, pristineOf, type Pristine, type Run } from './emptying.ts';
+import { options } from '../../src/db/embedded.ts';
+import { createShelf, isEmptied, pristineOf, type Pristine, type Run } from './emptying.ts';
+import { migratedDump } from './migratedDump.ts';
 
 interface Pooled {
   pglite: PGlite;
   pristine: Pristine;
 }
 
-const emptied: Pooled[] = [];
-const mostKept = 2;
+const shelf = createShelf<Pooled>({
+  async make() {
+    const pglite = await PGlite.create('memory://', { ...options, loadDataDir: await migratedDump() });
+    return { pglite, pristine: await pristineOf(runOn(pglite)) };
+  },
+  isEmptied: ({ pglite, pristine }) => isEmptied(runOn(pglite), pristine),
+  drop: ({ pglite }) => pglite.close(),
+});
 
-/** @param dump what a new one starts with; the same for all of a test file */
-export async function takePGlite(dump: Blob): Promise<PGlite> {
-  const pooled = emptied.pop() ?? (await start(dump));
-  return handle(pooled.pglite, async () => {
-    if (emptied.length < mostKept && (await isEmptied(runOn(pooled.pglite), pooled.pristine)))
-      emptied.push(pooled);
-    else await pooled.pglite.close();
-  });
-}
-
-async function start(dump: Blob): Promise<Pooled> {
-  const pglite = await PGlite.create('memory://', { parsers, loadDataDir: dump });
-  return { pglite, pristine: await pristineOf(runOn(pglite)) };
+export async function takePGlite(): Promise<PGlite> {
+  const pooled = await shelf.take();
+  return handle(pooled.pglite, () => shelf.putBack(pooled));
 }
 
 const runOn =

@@ -11,6 +11,7 @@ import { startChild } from '../support/child.ts';
 import { scriptedServer } from '../support/httpServer.ts';
 import { addAccounts, masterKey } from '../support/sealedAccounts.ts';
 import {
+  eachWith,
   embeddedInstallation,
   installations,
   postgresInstallation,
@@ -229,15 +230,18 @@ describe('doctor', { timeout: 90_000 }, () => {
   });
 });
 
-describe.each(installations)('doctor on %s', { timeout: 90_000 }, (_kind, make) => {
-  let installation: Installation;
+/** Of three accounts, each with something in every sealed column. */
+const eachOfThree = (make: () => Promise<Installation>) => {
+  const { settings, within } = eachWith(make);
   beforeEach(async () => {
-    installation = await make();
-    await installation.within((db) => addAccounts(db, k1, ['a', 'b', 'c']));
+    await within((db) => addAccounts(db, k1, ['a', 'b', 'c']));
   });
-  afterEach(() => installation.remove());
-  const look = (encryptionKeys: string) =>
-    findings({ ...installation.settings, ENCRYPTION_KEYS: encryptionKeys });
+  const look = (encryptionKeys: string) => findings({ ...settings(), ENCRYPTION_KEYS: encryptionKeys });
+  return { settings, within, look };
+};
+
+describe.each(installations)('doctor on %s', { timeout: 90_000 }, (_kind, make) => {
+  const { look } = eachOfThree(make);
 
   it('looks into the database, its keys and what they seal', async () => {
     const { of, levels } = await look(`${k1},${k2}`);
@@ -257,6 +261,10 @@ describe.each(installations)('doctor on %s', { timeout: 90_000 }, (_kind, make) 
     ]);
     expect(of('sealed values')).toMatchObject([{ level: 'ok', message: '21 of 21 looked at open' }]);
   });
+});
+
+describe('doctor on either', { timeout: 90_000 }, () => {
+  const { settings, within, look } = eachOfThree(postgresInstallation);
 
   it('warns of data keys that are sealed by an older master key', async () => {
     const { of } = await look(`${k2},${k1}`);
@@ -277,14 +285,14 @@ describe.each(installations)('doctor on %s', { timeout: 90_000 }, (_kind, make) 
     expect(wrong.of('sealed values')).toMatchObject([
       { level: 'FAIL', message: expect.stringContaining('21 of 21 looked at do not open') as string },
     ]);
-    const none = await findings(installation.settings);
+    const none = await findings(settings());
     expect(none.of('keys')).toMatchObject([
       { level: 'FAIL', message: 'there is no master key, and "k1" is in use' },
     ]);
   });
 
   it('fails on a value that is damaged, and names its place', async () => {
-    await installation.within((db) =>
+    await within((db) =>
       sql`update webhook_secrets set secret_encrypted = set_byte(secret_encrypted, 40, get_byte(secret_encrypted, 40) # 1)
         where account_id = 'b'`.execute(db),
     );
@@ -301,16 +309,12 @@ describe.each(installations)('doctor on %s', { timeout: 90_000 }, (_kind, make) 
 
   it('fails on a database that is newer or older than the program', async () => {
     const rename = (from: string, to: string) =>
-      installation.within((db) =>
-        sql`update kysely_migration set name = ${to} where name = ${from}`.execute(db),
-      );
+      within((db) => sql`update kysely_migration set name = ${to} where name = ${from}`.execute(db));
     await rename('0003_rate_budgets', '9999_future');
     expect((await look(k1)).of('migrations')).toMatchObject([
       { level: 'FAIL', message: 'the database is newer than this program: it has 9999_future' },
     ]);
-    await installation.within((db) =>
-      sql`delete from kysely_migration where name = '9999_future'`.execute(db),
-    );
+    await within((db) => sql`delete from kysely_migration where name = '9999_future'`.execute(db));
     expect((await look(k1)).of('migrations')).toMatchObject([
       { level: 'FAIL', message: '0003_rate_budgets is missing' },
     ]);

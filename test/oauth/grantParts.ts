@@ -1,0 +1,130 @@
+/**
+ * What becomes of grants outside of a connection, its parts put together as the product does it, against a provider
+ * that answers what the test says. Four integrations: `company` ends all that we have of an external account when
+ * something is revoked, `single` one authorization, `workspace` revokes as Slack does, `silent` not at all.
+ */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createCaller } from '../../src/calls/caller.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { ConnectionStatus } from '../../src/db/tables.ts';
+import { openJobs } from '../../src/db/jobs.ts';
+import { createLog } from '../../src/log.ts';
+import { createAccountKeys, type ConnectionRef } from '../../src/oauth/accountKeys.ts';
+import { parseMasterKeys } from '../../src/oauth/encryption.ts';
+import { createPendingGrants } from '../../src/oauth/pendingGrants.ts';
+import { createRevocations, revocationQueues } from '../../src/oauth/revocations.ts';
+import { createTokenEndpoint } from '../../src/oauth/tokenEndpoint.ts';
+import { createCatalog } from '../../src/providers/catalog.ts';
+import { quickbooks } from '../../src/providers/quickbooks.ts';
+import { slack } from '../../src/providers/slack.ts';
+import type { OpenTestDatabase } from '../support/databases.ts';
+import { masterKey } from '../support/sealedAccounts.ts';
+
+interface Answer {
+  status?: number;
+  body?: object;
+  afterMs?: number;
+}
+
+export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
+  const database = await open();
+  let shifted = 0;
+  const clock = { ...systemClock, now: () => Date.now() + shifted };
+  let logged = '';
+  const log = createLog('trace', { write: (line) => void (logged += line) });
+
+  const requests: { path: string; body: string }[] = [];
+  let answers: Answer[] = [{}];
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => (body += String(chunk)));
+    request.on('end', () => {
+      requests.push({ path: request.url!, body });
+      const {
+        status = 200,
+        body: answer = {},
+        afterMs = 0,
+      } = answers.length > 1 ? answers.shift()! : answers[0]!;
+      setTimeout(
+        () => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer)),
+        afterMs,
+      );
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  const facts = { ...quickbooks.oauth, revocation: 'rfc7009' } as const;
+  const kinds = {
+    company: { ...facts, revokes: 'externalAccount' },
+    single: { ...facts, revokes: 'authorization' },
+    workspace: slack.oauth,
+    silent: { ...facts, revocation: 'none' },
+  } as const;
+  const catalog = createCatalog(
+    Object.entries(kinds).map(([id, oauth]) => ({
+      provider: { ...quickbooks, id, oauth },
+      endpoints: {
+        ...{ authorizeUrl: `${url}/authorize`, tokenUrl: `${url}/token`, revokeUrl: `${url}/revoke` },
+        apiUrl: url,
+      },
+      credentials: { clientId: 'client', clientSecret: 'hidden' },
+      webhookSecrets: [],
+      limits: [],
+    })),
+  );
+  const caller = createCaller({
+    clock,
+    requestTimeoutMs: timeoutMs,
+    retry: { baseMs: 1, capMs: 1, attempts: 1 },
+    queue: { perBucket: 100, total: 100 },
+  });
+  const jobs = await openJobs(database, {
+    queues: revocationQueues,
+    onError: (err) => log.warn({ err }, 'job'),
+  });
+  const keysBy = (setting: string) => createAccountKeys(parseMasterKeys(setting), clock);
+  const keys = keysBy(masterKey('k1', 1));
+  const deps = { db: database.db, forAccount: database.forAccount, catalog, clock, log };
+  const endpoint = createTokenEndpoint({ caller, catalog, clock, timeoutMs });
+  const revocationsBy = (setting: string) =>
+    createRevocations({ ...deps, jobs, endpoint, keys: keysBy(setting) });
+  const revocations = revocationsBy(masterKey('k1', 1));
+
+  return {
+    ...{ db: database.db, keys, requests, revocations, revocationsBy, catalog },
+    pendingGrants: createPendingGrants({ ...deps, keys, revocations }),
+    logs: () => logged,
+    now: () => new Date(clock.now()),
+    /** Moves the time of day. */
+    shift: (ms: number) => void (shifted += ms),
+    /** The next answers in this order; the last one stays. */
+    answer: (...next: Answer[]) => void (answers = next),
+    async connection(
+      accountId: string,
+      integrationId: string,
+      externalId: string | null,
+      status: ConnectionStatus = 'ACTIVE',
+    ): Promise<ConnectionRef> {
+      const ref = { accountId, id: clock.randomUUID(), integrationId };
+      await database.db
+        .insertInto('connections')
+        .values({
+          ...{ account_id: accountId, id: ref.id, integration_id: integrationId },
+          ...{ status, external_id: externalId },
+        })
+        .execute();
+      return ref;
+    },
+    async close() {
+      await jobs.stop();
+      await caller.close();
+      server.closeAllConnections();
+      server.close();
+      await database.close();
+    },
+  };
+}
+
+export type Grants = Awaited<ReturnType<typeof openGrants>>;

@@ -53,7 +53,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/oauth/redirect.ts': ['oauth/protocol'],
     'src/oauth/tokenEndpoint.ts': ['oauth/protocol', product],
     'src/oauth/tokens.ts': [product],
-    'src/oauth/refresh.ts': [product],
+    'src/oauth/refresh.ts': ['oauth/refresh'],
     'src/oauth/tokenRows.ts': ['oauth/tokenRows'],
     'src/oauth/sealing.ts': ['oauth/sealing'],
     'src/oauth/accountKeys.ts': ['oauth/accountKeys'],

@@ -1,7 +1,8 @@
 /**
  * What becomes of grants outside of a connection, its parts put together as the product does it, against a provider
- * that answers what the test says. Four integrations: `company` ends all that we have of an external account when
- * something is revoked, `single` one authorization, `workspace` revokes as Slack does, `silent` not at all.
+ * that answers what the test says. Integrations: `company` ends all that we have of an external account when
+ * something is revoked, `single` one authorization, `workspace` revokes as Slack does, `silent` not at all; `strict` takes
+ * no refresh token twice, and `away` does not answer.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -24,7 +25,10 @@ import { masterKey } from '../support/sealedAccounts.ts';
 interface Answer {
   status?: number;
   body?: object;
+  headers?: Record<string, string>;
   afterMs?: number;
+  /** Cuts the line instead. */
+  cut?: boolean;
 }
 
 export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
@@ -44,11 +48,15 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
       const {
         status = 200,
         body: answer = {},
-        afterMs = 0,
+        ...rest
       } = answers.length > 1 ? answers.shift()! : answers[0]!;
+      if (rest.cut) return request.socket.destroy();
       setTimeout(
-        () => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer)),
-        afterMs,
+        () =>
+          response
+            .writeHead(status, { 'content-type': 'application/json', ...rest.headers })
+            .end(JSON.stringify(answer)),
+        rest.afterMs,
       );
     });
   });
@@ -61,12 +69,18 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
     single: { ...facts, revokes: 'authorization' },
     workspace: slack.oauth,
     silent: { ...facts, revocation: 'none' },
+    strict: { ...facts, replay: 'strict' },
+    away: facts,
   } as const;
   const catalog = createCatalog(
     Object.entries(kinds).map(([id, oauth]) => ({
       provider: { ...quickbooks, id, oauth },
       endpoints: {
-        ...{ authorizeUrl: `${url}/authorize`, tokenUrl: `${url}/token`, revokeUrl: `${url}/revoke` },
+        ...{
+          authorizeUrl: `${url}/authorize`,
+          tokenUrl: id === 'away' ? 'http://127.0.0.1:1/' : `${url}/token`,
+          revokeUrl: `${url}/revoke`,
+        },
         apiUrl: url,
       },
       credentials: { clientId: 'client', clientSecret: 'hidden' },
@@ -93,7 +107,7 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
   const revocations = revocationsBy(masterKey('k1', 1));
 
   return {
-    ...{ db: database.db, keys, requests, revocations, revocationsBy, catalog },
+    ...{ ...deps, keys, keysBy, requests, endpoint, revocations, revocationsBy },
     pendingGrants: createPendingGrants({ ...deps, keys, revocations }),
     logs: () => logged,
     now: () => new Date(clock.now()),

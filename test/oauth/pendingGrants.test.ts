@@ -142,10 +142,9 @@ describe.each(databaseKinds)('grants that nobody has confirmed, %s', (_kind, ope
         .logs()
         .split('\n')
         .filter((line) => line.includes('a grant was not confirmed'));
-      expect(lines.map((line) => (JSON.parse(line) as { revoked: boolean }).revoked).toSorted()).toEqual([
-        false,
-        true,
-      ]);
+      expect(new Set(lines.map((line) => (JSON.parse(line) as { revoked: boolean }).revoked))).toEqual(
+        new Set([false, true]),
+      );
       expect(await parts.pendingGrants.dropExpired(10)).toBe(0);
       expect(await redeem(young.code)).toMatchObject({ externalId: 'three' });
     });

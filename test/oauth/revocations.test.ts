@@ -265,9 +265,9 @@ describe.each(databaseKinds)('tokens to be revoked, %s', (_kind, open) => {
       await parts.revocations.hold(ref);
       await parts.db.transaction().execute((trx) => parts.revocations.supersede(trx, ref, 'ext'));
       const left = await rows();
-      expect(left.map(({ account_id, external_id }) => [account_id, external_id]).toSorted()).toEqual([
-        ['a', 'another'],
-        ['b', 'ext'],
+      expect(left.map(({ account_id, external_id }) => `${account_id}: ${external_id}`).toSorted()).toEqual([
+        'a: another',
+        'b: ext',
       ]);
       expect(await attempt(other.id)).toBe('REVOKED');
     });

@@ -129,7 +129,7 @@ const hiddenNames = {
     geo_loc geoLocation latitude longitude company_rep companyRep dun_bradstreet dunBradstreet ip name display_name
     name_normalized owner created_by createdBy modified_by modifiedBy avatar image_24 photo title status_text`,
 };
-const shownNames = `codes code error_code country_code user_codes pins shipping opinion otps motp states estate status
+const shownNames = `codes code error_code country_code user_codes pins spin shipping opinion otps motp states estate status
   cancelled excellent hotel classnumber rating being reinvoiced adobe addrtype online1 line citywide flat late longer along
   ship ipsum nameservers coowner ownership images preimage_x subtitle titles status_texts my_status_text
   refresh_token_expires_in expiresTokenAt token_type sync_token SyncToken next_token nextPageToken prev_token

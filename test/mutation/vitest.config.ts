@@ -14,7 +14,8 @@ export default mergeConfig(
   { ...common, test: { ...common.test, include: [], execArgv: [], ...(!onDatabase && { globalSetup: [] }) } },
   {
     test: {
-      isolate: false,
+      // What a module makes when it is loaded is broken only for whoever loads it anew. With a database that takes too long.
+      isolate: !onDatabase,
       include: judges.map((judge) => `test/${judge}.test.ts`),
       // A mutant is judged on one of the two: the quicker.
       env: { TEST_DATABASE: 'postgres' },

@@ -40,7 +40,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/calls/recorder.ts': ['calls/recorder'],
     'src/calls/sanitize.ts': ['calls/sanitize'],
     'src/calls/endings.ts': ['calls/endings'],
-    'src/calls/attempt.ts': ['calls/{caller,addresses}'],
+    'src/calls/attempt.ts': ['calls/{attempt,addresses}'],
     'src/calls/admission.ts': ['calls/{caller,rateLimit,turns}'],
     'src/calls/caller.ts': ['calls/caller'],
     'src/calls/sharedRateLimit.ts': ['calls/{sharedRateLimit,leases}'],

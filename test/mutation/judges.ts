@@ -57,7 +57,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/oauth/tokenRows.ts': ['oauth/tokenRows'],
     'src/oauth/sealing.ts': ['oauth/sealing'],
     'src/oauth/accountKeys.ts': ['oauth/accountKeys'],
-    'src/oauth/authorization.ts': ['connections/{authorize,reconnect}'],
+    'src/oauth/authorization.ts': ['oauth/authorization'],
     'src/oauth/pendingGrants.ts': ['oauth/pendingGrants'],
     'src/oauth/revocations.ts': ['oauth/revocations'],
     'src/oauth/sealedValues.ts': ['oauth/keyRotation'],

@@ -13,6 +13,7 @@ import { openJobs } from '../../src/db/jobs.ts';
 import { createLog } from '../../src/log.ts';
 import { createAccountKeys, type ConnectionRef } from '../../src/oauth/accountKeys.ts';
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
+import { createAuthorizations } from '../../src/oauth/authorization.ts';
 import { createPendingGrants } from '../../src/oauth/pendingGrants.ts';
 import { createRevocations, revocationQueues } from '../../src/oauth/revocations.ts';
 import { createTokenEndpoint } from '../../src/oauth/tokenEndpoint.ts';
@@ -108,6 +109,12 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
 
   return {
     ...{ ...deps, keys, keysBy, requests, endpoint, revocations, revocationsBy },
+    authorizations: createAuthorizations({
+      ...deps,
+      keys,
+      endpoint,
+      addresses: { publicUrl: 'https://us.example' },
+    }),
     pendingGrants: createPendingGrants({ ...deps, keys, revocations }),
     logs: () => logged,
     now: () => new Date(clock.now()),

@@ -89,6 +89,13 @@ describe.each(databaseKinds)('token rows, %s', (_kind, open) => {
     ]);
   });
 
+  it('are as they are now, however often they are asked for', async () => {
+    const [a] = refs as [ConnectionRef];
+    expect((await rows.find(a))!.row.scopes).toEqual([]);
+    await database.db.updateTable('oauth_tokens').set({ scopes: ['new'] }).execute();
+    expect((await rows.find(a))!.row.scopes).toEqual(['new']);
+  });
+
   it('are leased to one at a time, for so long, and only as they were seen', async () => {
     const [a, b] = refs as [ConnectionRef, ConnectionRef];
     expect(await rows.take(a, 2, 60_000)).toBeUndefined();

@@ -92,7 +92,10 @@ describe.each(databaseKinds)('token rows, %s', (_kind, open) => {
   it('are as they are now, however often they are asked for', async () => {
     const [a] = refs as [ConnectionRef];
     expect((await rows.find(a))!.row.scopes).toEqual([]);
-    await database.db.updateTable('oauth_tokens').set({ scopes: ['new'] }).execute();
+    await database.db
+      .updateTable('oauth_tokens')
+      .set({ scopes: ['new'] })
+      .execute();
     expect((await rows.find(a))!.row.scopes).toEqual(['new']);
   });
 

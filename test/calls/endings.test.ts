@@ -73,6 +73,24 @@ describe('an attempt', () => {
     expect(two.signals[0]!.reason).toBe('left');
   });
 
+  it('that has ended is not told so when the call ends', async () => {
+    const { clock, life } = begin();
+    const one = work();
+    one.resolve('answer');
+    await life.attempt(10_000, one.run);
+    await clock.advance(1_000 + grainMs);
+    expect(one.signals[0]!.aborted).toBe(false);
+  });
+
+  it('right after other work ends with the call all the same', async () => {
+    const { clock, life } = begin();
+    const one = work();
+    await life.during(Promise.resolve());
+    void life.attempt(10_000, one.run);
+    await clock.advance(1_000 + grainMs);
+    expect(one.signals[0]!.reason).toBeInstanceOf(DeadlineReached);
+  });
+
   it('is not begun once the call has ended, whatever else ends it afterwards', async () => {
     const { clock, life } = begin(-5);
     await clock.advance(grainMs);
@@ -103,8 +121,12 @@ describe('closing', () => {
     expect(await endOf(life.pause(clock, 10))).toBeInstanceOf(Closing);
   });
 
-  it('ends what waits, also after an attempt', async () => {
+  it('ends what waits, before an attempt and after one', async () => {
     const { clock, life } = begin();
+    const another = begin();
+    const before = watch(another.life.pause(another.clock, 500));
+    another.life.close();
+    expect(await before()).toBeInstanceOf(Closing);
     const first = work();
     first.resolve('failed');
     await life.attempt(1_000, first.run);
@@ -146,6 +168,7 @@ describe('work during a call', () => {
 describe('a call that is over', () => {
   it('is ended by nothing', async () => {
     const leaving = new AbortController();
+    begin().life.over();
     const { clock, life } = begin(1_000, leaving.signal);
     life.over();
     const pausing = watch(life.pause(clock, 5_000));

@@ -41,7 +41,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/calls/sanitize.ts': ['calls/sanitize'],
     'src/calls/endings.ts': ['calls/endings'],
     'src/calls/attempt.ts': ['calls/{attempt,addresses}'],
-    'src/calls/admission.ts': ['calls/{caller,rateLimit,turns}'],
+    'src/calls/admission.ts': ['calls/admission'],
     'src/calls/caller.ts': ['calls/caller'],
     'src/calls/sharedRateLimit.ts': ['calls/{sharedRateLimit,leases}'],
     'src/calls/leases.ts': ['calls/{leases,sharedRateLimit}'],

@@ -51,7 +51,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/oauth/encryption.ts': ['oauth/encryption'],
     'src/oauth/protocol.ts': ['oauth/protocol'],
     'src/oauth/redirect.ts': ['oauth/protocol'],
-    'src/oauth/tokenEndpoint.ts': ['oauth/protocol', product],
+    'src/oauth/tokenEndpoint.ts': ['oauth/tokenEndpoint'],
     'src/oauth/tokens.ts': [product],
     'src/oauth/refresh.ts': ['oauth/refresh'],
     'src/oauth/tokenRows.ts': ['oauth/tokenRows'],

@@ -2,7 +2,7 @@
  * What becomes of grants outside of a connection, its parts put together as the product does it, against a provider
  * that answers what the test says. Integrations: `company` ends all that we have of an external account when
  * something is revoked, `single` one authorization, `workspace` revokes as Slack does, `silent` not at all; `strict` takes
- * no refresh token twice, and `away` does not answer.
+ * no refresh token twice, `away` does not answer, `bare-client` and `anonymous` have no credentials.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -39,13 +39,13 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
   let logged = '';
   const log = createLog('trace', { write: (line) => void (logged += line) });
 
-  const requests: { path: string; body: string }[] = [];
+  const requests: { path: string; body: string; at: number }[] = [];
   let answers: Answer[] = [{}];
   const server = createServer((request, response) => {
     let body = '';
     request.on('data', (chunk) => (body += String(chunk)));
     request.on('end', () => {
-      requests.push({ path: request.url!, body });
+      requests.push({ path: request.url!, body, at: performance.now() });
       const {
         status = 200,
         body: answer = {},
@@ -72,7 +72,10 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
     silent: { ...facts, revocation: 'none' },
     strict: { ...facts, replay: 'strict' },
     away: facts,
+    'bare-client': facts,
+    anonymous: { ...facts, clientAuthentication: 'none' },
   } as const;
+  const without = new Set(['bare-client', 'anonymous']);
   const catalog = createCatalog(
     Object.entries(kinds).map(([id, oauth]) => ({
       provider: { ...quickbooks, id, oauth },
@@ -84,7 +87,7 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
         },
         apiUrl: url,
       },
-      credentials: { clientId: 'client', clientSecret: 'hidden' },
+      ...(!without.has(id) && { credentials: { clientId: 'client', clientSecret: 'hidden' } }),
       webhookSecrets: [],
       limits: [],
     })),

@@ -8,7 +8,7 @@ import { openGrants, type Grants } from './grantParts.ts';
 
 const tokens: TokenSet = {
   ...{ accessToken: 'the-access', refreshToken: 'the-refresh', scopes: ['2026-01-01T00:00:00.000Z'] },
-  ...{ issuedAt: new Date(1_000), expiresAt: new Date(2_000), refreshExpiresAt: null },
+  ...{ issuedAt: new Date(1_000), expiresAt: new Date(2_000), refreshExpiresAt: new Date(4_000) },
   ...{ hardExpiresAt: new Date(3_000), externalId: null, externalUserId: 'person' },
 };
 
@@ -142,8 +142,12 @@ describe.each(databaseKinds)('grants that nobody has confirmed, %s', (_kind, ope
         .logs()
         .split('\n')
         .filter((line) => line.includes('a grant was not confirmed'));
-      expect(new Set(lines.map((line) => (JSON.parse(line) as { revoked: boolean }).revoked))).toEqual(
-        new Set([false, true]),
+      const revoked = lines.map((line) => JSON.parse(line) as { connectionId: string; revoked: boolean });
+      expect(new Map(revoked.map((line) => [line.connectionId, line.revoked]))).toEqual(
+        new Map([
+          [single.id, true],
+          [company.id, false],
+        ]),
       );
       expect(await parts.pendingGrants.dropExpired(10)).toBe(0);
       expect(await redeem(young.code)).toMatchObject({ externalId: 'three' });

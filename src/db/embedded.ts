@@ -8,7 +8,7 @@ import { lockDirectory } from './directoryLock.ts';
 export const options = {
   /** It answers as `pg` does: `bytea` as Buffer, `int8` as number (as bigint past 2^53). */
   parsers: { [types.BYTEA]: (text) => Buffer.from(text.slice(2), 'hex') },
-  // A start touches all of the shared buffers, and PostgreSQL's 128 MB take a third of its time. The system keeps pages, too.
+  // A start touches all of them: docs/decisions/0020-small-shared-buffers.md.
   startParams: [...PGlite.defaultStartParams, '-c', 'shared_buffers=16MB'],
 } satisfies PGliteOptions;
 

@@ -2,7 +2,6 @@
  * Which tests judge the mutants of which file: the quickest that fail where it breaks. They are named as in `test/`,
  * without `.test.ts`.
  */
-const product = 'oauth/{tokens,shapes}';
 
 export const groups: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   webhooks: {
@@ -52,7 +51,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/oauth/protocol.ts': ['oauth/protocol'],
     'src/oauth/redirect.ts': ['oauth/protocol'],
     'src/oauth/tokenEndpoint.ts': ['oauth/tokenEndpoint'],
-    'src/oauth/tokens.ts': [product],
+    'src/oauth/tokens.ts': ['oauth/tokenUse'],
     'src/oauth/refresh.ts': ['oauth/refresh'],
     'src/oauth/tokenRows.ts': ['oauth/tokenRows'],
     'src/oauth/sealing.ts': ['oauth/sealing'],

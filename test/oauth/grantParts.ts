@@ -15,8 +15,11 @@ import { createAccountKeys, type ConnectionRef } from '../../src/oauth/accountKe
 import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { createAuthorizations } from '../../src/oauth/authorization.ts';
 import { createPendingGrants } from '../../src/oauth/pendingGrants.ts';
+import type { UserCredentials } from '../../src/oauth/protocol.ts';
 import { createRevocations, revocationQueues } from '../../src/oauth/revocations.ts';
+import { createSealing } from '../../src/oauth/sealing.ts';
 import { createTokenEndpoint } from '../../src/oauth/tokenEndpoint.ts';
+import type { TokenRow } from '../../src/oauth/tokenRows.ts';
 import { createCatalog } from '../../src/providers/catalog.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { slack } from '../../src/providers/slack.ts';
@@ -152,3 +155,39 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
 }
 
 export type Grants = Awaited<ReturnType<typeof openGrants>>;
+
+/** A connection with a token of an hour, whose refresh is due. */
+export async function addConnected(
+  parts: Grants,
+  integrationId = 'single',
+  more: Partial<TokenRow> = {},
+  by: { refreshToken?: string | null; credentials?: UserCredentials } = {},
+): Promise<ConnectionRef> {
+  const ref = await parts.connection('a', integrationId, 'ext');
+  const { refreshToken = 'old-refresh', credentials = null } = by;
+  const now = parts.now();
+  const set = {
+    ...{ accessToken: 'old-access', issuedAt: now, expiresAt: new Date(now.getTime() + 3_600_000) },
+    ...{
+      scopes: ['one'],
+      externalId: null,
+      externalUserId: null,
+      refreshExpiresAt: null,
+      hardExpiresAt: null,
+    },
+    ...(refreshToken !== null && { refreshToken }),
+  };
+  const values = await createSealing(parts).values(parts.db, ref, set, {
+    ...{ external_id: 'ext', external_user_id: null, generation: 4, refresh_token_encrypted: null },
+    ...{ hard_expires_at: null, refresh_token_expires_at: null, credentials_encrypted: credentials },
+  });
+  const { refresh_problem = null, ...columns } = more;
+  await parts.db
+    .insertInto('oauth_tokens')
+    .values({
+      ...{ ...values, refresh_due_at: now, ...columns },
+      refresh_problem: refresh_problem && JSON.stringify(refresh_problem),
+    })
+    .execute();
+  return ref;
+}

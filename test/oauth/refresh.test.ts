@@ -6,7 +6,7 @@ import { createSealing } from '../../src/oauth/sealing.ts';
 import { createTokenRows, type Lease, type TokenRow, type TokenRows } from '../../src/oauth/tokenRows.ts';
 import type { ConnectionRef } from '../../src/oauth/accountKeys.ts';
 import { databaseKinds } from '../support/databases.ts';
-import { openGrants, type Grants } from './grantParts.ts';
+import { addConnected, openGrants, type Grants } from './grantParts.ts';
 
 const asked = { priority: 'interactive', userId: 'user-1' } as const;
 const renewed = {
@@ -69,38 +69,9 @@ describe.each(databaseKinds)('one refresh, %s', (_kind, open) => {
       },
     });
 
-  /** A connection with a token of an hour, whose refresh is due. */
-  const connected = async (
-    integrationId = 'single',
-    more: Partial<{ [K in keyof TokenRow]: TokenRow[K] }> = {},
-    by: { refreshToken?: string | null; credentials?: { username: string; password: string } } = {},
-  ): Promise<ConnectionRef> => {
-    const ref = await parts.connection('a', integrationId, 'ext');
-    const { refreshToken = 'old-refresh', credentials = null } = by;
-    const now = parts.now();
-    const set = {
-      ...{ accessToken: 'old-access', issuedAt: now, expiresAt: new Date(now.getTime() + 3_600 * second) },
-      ...{
-        scopes: ['one'],
-        externalId: null,
-        externalUserId: null,
-        refreshExpiresAt: null,
-        hardExpiresAt: null,
-      },
-      ...(refreshToken !== null && { refreshToken }),
-    };
-    const values = await createSealing(parts).values(parts.db, ref, set, {
-      ...{ external_id: 'ext', external_user_id: null, generation: 4, refresh_token_encrypted: null },
-      ...{ hard_expires_at: null, refresh_token_expires_at: null, credentials_encrypted: credentials },
-    });
-    await parts.db
-      .insertInto('oauth_tokens')
-      .values({ ...values, refresh_due_at: now, ...more, refresh_problem: null })
-      .execute();
-    if (more.refresh_problem)
-      await change(ref, { refresh_problem: JSON.stringify(more.refresh_problem) as never });
-    return ref;
-  };
+  const connected = (
+    ...args: Parameters<typeof addConnected> extends [unknown, ...infer Rest] ? Rest : never
+  ) => addConnected(parts, ...args);
   const change = (ref: ConnectionRef, changes: object) =>
     parts.db.updateTable('oauth_tokens').set(changes).where('connection_id', '=', ref.id).execute();
   const rowOf = async (ref: ConnectionRef) => (await rows.find(ref))!.row;

@@ -242,6 +242,7 @@ describe.each(databaseKinds)('one refresh, %s', (_kind, open) => {
       ['strict', { status: 300 }, 'PROVIDER_ERROR'],
       ['strict', { status: 429 }, 'RATE_LIMITED'],
       ['single', { status: 401, body: { error: 'invalid_client' } }, 'NOT_CONFIGURED'],
+      ['strict', { status: 200, body: { error: 'invalid_client' } }, 'NOT_CONFIGURED'],
       ['away', {}, 'NETWORK_ERROR'],
     ] as const)('is tried again later: %s, %j', async (integrationId, fault, code) => {
       const ref = await connected(integrationId);

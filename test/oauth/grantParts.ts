@@ -95,11 +95,13 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
       limits: [],
     })),
   );
+  const priorities: string[] = [];
   const caller = createCaller({
     clock,
     requestTimeoutMs: timeoutMs,
     retry: { baseMs: 1, capMs: 1, attempts: 1 },
     queue: { perBucket: 100, total: 100 },
+    onFinished: ({ priority }) => priorities.push(priority),
   });
   const jobs = await openJobs(database, {
     queues: revocationQueues,
@@ -114,7 +116,7 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
   const revocations = revocationsBy(masterKey('k1', 1));
 
   return {
-    ...{ ...deps, keys, keysBy, requests, endpoint, revocations, revocationsBy },
+    ...{ ...deps, keys, keysBy, requests, priorities, endpoint, revocations, revocationsBy },
     authorizations: createAuthorizations({
       ...deps,
       keys,
@@ -161,10 +163,10 @@ export async function addConnected(
   parts: Grants,
   integrationId = 'single',
   more: Partial<TokenRow> = {},
-  by: { refreshToken?: string | null; credentials?: UserCredentials } = {},
+  by: { accountId?: string; refreshToken?: string | null; credentials?: UserCredentials } = {},
 ): Promise<ConnectionRef> {
-  const ref = await parts.connection('a', integrationId, 'ext');
-  const { refreshToken = 'old-refresh', credentials = null } = by;
+  const { accountId = 'a', refreshToken = 'old-refresh', credentials = null } = by;
+  const ref = await parts.connection(accountId, integrationId, 'ext');
   const now = parts.now();
   const set = {
     ...{ accessToken: 'old-access', issuedAt: now, expiresAt: new Date(now.getTime() + 3_600_000) },

@@ -77,7 +77,30 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       const all = await Promise.all(Array.from({ length: 20 }, () => tokens.accessToken(ref)));
       expect(new Set(all.map(({ value }) => value))).toEqual(new Set(['new-access']));
       expect(parts.requests).toHaveLength(1);
-      expect(outcomes).toEqual(['single OK']);
+      expect([outcomes, parts.priorities]).toEqual([['single OK'], ['interactive']]);
+    });
+
+    it('by its own connection, however many are renewed at one moment', async () => {
+      const [a, b] = [await connected(), await addConnected(parts, 'single', {}, { accountId: 'b' })];
+      const body = (name: string) => ({ body: { ...renewed.body, access_token: name }, afterMs: 100 });
+      parts.answer(body('one'), body('two'));
+      const [ofA, ofB] = await Promise.all([tokens.accessToken(a), tokens.accessToken(b)]);
+      expect([ofA.value, ofB.value].toSorted()).toEqual(['one', 'two']);
+      expect(await Promise.all([tokens.present(a), tokens.present(b)])).toEqual([ofA, ofB]);
+    });
+
+    it('as it is where it has no end', async () => {
+      const ref = await connected({ expires_at: null, refresh_due_at: null });
+      expect(await tokens.accessToken(ref)).toEqual(old);
+    });
+
+    it('no more where the connection is ended while it is renewed', async () => {
+      const ref = await connected();
+      parts.answer({ ...gone, afterMs: 150 });
+      const asked = failure(tokens.accessToken(ref));
+      while (parts.requests.length === 0) await sleep(5);
+      await parts.db.deleteFrom('oauth_tokens').execute();
+      expect(await asked).toMatchObject({ code: 'NOT_CONNECTED' });
     });
 
     it('as it is where its refresh takes longer than a second, which goes on for the next', async () => {
@@ -127,6 +150,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       for (const ask of [tokens.present(ref), tokens.renew(ref, null)])
         expect((await failure(ask)).problem).toMatchObject({
           ...{ code: 'NOT_CONNECTED', message: 'The connection has no tokens.' },
+          occurredAt: expect.any(Date) as Date,
         });
     });
 
@@ -152,7 +176,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     it('whatever its age, once for all who ask', async () => {
       const ref = await connected({ refresh_due_at: at(1_000) });
       await Promise.all([tokens.renew(ref, 'user-1'), tokens.renew(ref, 'user-2'), tokens.renew(ref, null)]);
-      expect(parts.requests).toHaveLength(1);
+      expect(parts.priorities).toEqual(['interactive']);
       expect(await tokens.present(ref)).toEqual(fresh);
     });
 
@@ -184,6 +208,14 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       expect(await tokens.replace(ref, old)).toEqual(fresh);
       expect(parts.requests).toHaveLength(1);
       expect(await tokens.replace(ref, fresh)).toMatchObject({ version: 3 });
+      expect(parts.priorities).toEqual(['interactive', 'interactive']);
+    });
+
+    it('not while a failure cools down: that is for a person to ask', async () => {
+      const cooling = { refresh_retry_at: at(60), refresh_failures: 1, refresh_problem: stored('TIMEOUT') };
+      const ref = await connected(cooling);
+      expect(await failure(tokens.replace(ref, old))).toMatchObject({ code: 'TIMEOUT' });
+      expect(parts.requests).toEqual([]);
     });
 
     it('by one that is newer, where a flight under way ends with the very one', async () => {
@@ -268,7 +300,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       const asked = [tokens.accessToken(one), tokens.accessToken(two)];
       expect(await due).toBe(2);
       await Promise.all(asked);
-      expect(parts.requests).toHaveLength(2);
+      expect(parts.priorities).toEqual(['poll', 'poll']);
       expect(outcomes.toSorted()).toHaveLength(2);
       expect(outcomes.filter((outcome) => outcome.endsWith(' OK'))).toHaveLength(1);
       expect((await rowOf(later)).version).toBe(1);
@@ -366,7 +398,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       const ref = await connected({ access_token_encrypted: Buffer.alloc(90, 1) });
       expect(await erase(ref)).toBeUndefined();
       expect(await rows.find(ref)).toBeUndefined();
-      expect(parts.logs()).toContain('a token that does not open cannot be revoked');
+      expect(parts.logs()).toMatch(new RegExp(`${ref.id}.*a token that does not open cannot be revoked`));
       expect(await parts.db.selectFrom('token_revocations').selectAll().execute()).toEqual([]);
     });
   });

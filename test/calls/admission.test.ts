@@ -82,6 +82,7 @@ describe('a turn', () => {
 
   it('is waited for, and how long that took is known', async () => {
     const { clock, admission, run, take } = open();
+    await clock.advance(3_600_000);
     take(slow).slot.ended();
     const waiting = run(60_000);
     const end = watch(admission.turn(waiting));
@@ -191,6 +192,7 @@ describe('who waits for a turn', () => {
   describe('when there is no time for an answer any longer', () => {
     const afterWaiting = async (waitedMs: number) => {
       const { clock, admission, run, take } = open();
+      await clock.advance(3_600_000);
       const { slot } = take(cap);
       const waiting = run(1_000, { buckets: [cap] });
       const ended = watch(admission.turn(waiting));

@@ -10,7 +10,8 @@ Groups: ${Object.keys(groups).join(', ')}; without any, all of them one after th
 
   --concurrency <n>  how many mutants at one time (default 2)
   --lines <a-b>      only what is broken in these lines, of one file
-  --anew             judge again what an earlier run has judged, and neither code nor test has changed since
+  --anew             judge again what an earlier run has judged, and neither code nor test has changed since;
+                     also what a module makes when it is loaded, of which no run knows the tests that see it
   --help
 `;
 const leastScore = 85;

@@ -65,6 +65,14 @@ describe('an attempt', () => {
     expect(sent).toBe(1);
   });
 
+  it('ends with its signal’s reason, and says nothing of the provider where the request is none', async () => {
+    const url = await served(() => undefined);
+    const leaving = new AbortController();
+    const sending = attempts().send(request(url), leaving.signal, () => leaving.abort(new Error('left')));
+    await expect(sending).rejects.toThrow('left');
+    await expect(send(open.attempt!, url, { headers: { 'no header': 'x' } })).rejects.toThrow(/header/);
+  });
+
   it('is waited for when everything closes', async () => {
     const url = await served((_, response) => setTimeout(() => response.end('late'), 200));
     const attempt = attempts();
@@ -149,6 +157,7 @@ describe('an attempt that fails', () => {
     sent: true,
   };
   it('because the answer is too long may have done something', async () => {
+    expect(maxResponseBytes).toBe(8_388_608);
     const url = await served((_, response) => response.end('x'.repeat(maxResponseBytes + 1)));
     expect(await send(attempts(), url)).toEqual(unreadable);
   });

@@ -181,13 +181,17 @@ describe('who waits', () => {
     const [one, two] = [turns.now([cap, realm('c')], 0)!, turns.now([cap], 0)!];
     const leaving = new AbortController();
     void wait('gives up', [cap], { signal: leaving.signal });
-    void wait('a', [cap, realm('a')]);
-    void wait('b', [cap, realm('b')]);
+    for (const name of ['a', 'b']) void stand(turns, [cap, realm(name)]).then(() => order.push(name));
     leaving.abort(new Error('left'));
+    const settled = async () => {
+      for (let i = 0; i < 5; i++) await Promise.resolve();
+      return order.length;
+    };
+    expect(await settled()).toBe(1);
     one.ended();
+    expect(await settled()).toBe(2);
     two.unused();
-    await Promise.resolve();
-    await Promise.resolve();
+    expect(await settled()).toBe(3);
     expect(clock.monotonic()).toBe(0);
     expect(order.toSorted()).toEqual(['a', 'b', 'gives up: left']);
   });

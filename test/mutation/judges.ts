@@ -13,7 +13,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/identity.ts': ['identity'],
     'src/identityKeys.ts': ['identity'],
     'src/connections/returnTo.ts': ['connections/returnTo'],
-    'src/subscriptions/credentials.ts': ['guard/identity'],
+    'src/subscriptions/credentials.ts': ['subscriptions/credentials'],
     'src/db/accountDialect.ts': ['db/accountDialect', 'db/secondWall'],
     'src/db/secondWall.ts': ['db/secondWall'],
     'src/connections/connection.ts': ['resolvers/tenancy', 'connections/credentials', 'oauth/tokens'],

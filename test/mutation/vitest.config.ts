@@ -6,7 +6,7 @@ const file = process.env.MUTATED_FILE!;
 const judges = Object.values(groups).find((group) => file in group)![file]!;
 /** Starting PostgreSQL takes seconds: for each of Stryker's processes, and again whenever a mutant hangs. */
 const withoutDatabase =
-  /^(calls|connections\/returnTo|identity|oauth\/(encryption|protocol)|providers\/configuredFile|webhooks\/verify)/;
+  /^(calls|connections\/returnTo|identity|oauth\/(encryption|protocol)|subscriptions\/credentials|webhooks\/verify)/;
 const onDatabase = judges.some((judge) => !withoutDatabase.test(judge)) || file === 'src/calls/budgetRows.ts';
 
 /** The tests that judge the mutants of one file. */

@@ -52,7 +52,7 @@ export interface DatabaseOptions {
   onPoolError?: (error: Error) => void;
   /** Called with the text and values of every statement, failed ones too, but not for begin, commit and rollback. */
   onQuery?: (sql: string, values: readonly unknown[]) => void;
-  /** The embedded database, open already, with the `options` of `embedded.ts`; `dataDir` means nothing then. For tests. */
+  /** The embedded database, open already, with the `pgliteOptions` of `embedded.ts`; `dataDir` means nothing then. For tests. */
   pglite?: PGlite;
 }
 

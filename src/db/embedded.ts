@@ -5,7 +5,7 @@ import { ConfigurationError } from '../errors.ts';
 import { lockDirectory } from './directoryLock.ts';
 
 /** What every PGlite of ours is opened with. */
-export const options = {
+export const pgliteOptions = {
   /** It answers as `pg` does: `bytea` as Buffer, `int8` as number (as bigint past 2^53). */
   parsers: { [types.BYTEA]: (text) => Buffer.from(text.slice(2), 'hex') },
   // A start touches all of them: docs/decisions/0020-small-shared-buffers.md.
@@ -43,7 +43,7 @@ async function openDirectory(dataDir: string): Promise<PGlite> {
   if (fresh) writeFileSync(creating, '');
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   try {
-    const pglite = await PGlite.create(directory, options);
+    const pglite = await PGlite.create(directory, pgliteOptions);
     if (fresh) rmSync(creating);
     return pglite;
   } catch (error) {

@@ -44,6 +44,9 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
     ...more,
   });
   const rows = () => parts.db.selectFrom('oauth_authorizations').selectAll().orderBy('created_at').execute();
+  /** So that the account may begin another. */
+  const ended = ({ id }: ConnectionRef) =>
+    parts.db.updateTable('connections').set({ status: 'DISCONNECTED' }).where('id', '=', id).execute();
   const problemIn = (outcome: CallbackOutcome) => {
     if (outcome.kind !== 'failed') throw new Error('it was granted');
     return { code: outcome.problem.code, message: outcome.problem.message, current: outcome.current };
@@ -253,7 +256,4 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
     expect(await parts.authorizations.prune(2)).toBe(0);
     expect(await rows()).toMatchObject([{ connection_id: waiting.ref.id }]);
   });
-  /** So that the account may begin another. */
-  const ended = ({ id }: ConnectionRef) =>
-    parts.db.updateTable('connections').set({ status: 'DISCONNECTED' }).where('id', '=', id).execute();
 });

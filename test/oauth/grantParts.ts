@@ -8,18 +8,19 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createCaller } from '../../src/calls/caller.ts';
 import { systemClock } from '../../src/clock.ts';
-import type { ConnectionStatus } from '../../src/db/tables.ts';
 import { openJobs } from '../../src/db/jobs.ts';
+import type { ConnectionStatus } from '../../src/db/tables.ts';
+import type { IntegrationError } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { createAccountKeys, type ConnectionRef } from '../../src/oauth/accountKeys.ts';
-import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { createAuthorizations } from '../../src/oauth/authorization.ts';
+import { parseMasterKeys } from '../../src/oauth/encryption.ts';
 import { createPendingGrants } from '../../src/oauth/pendingGrants.ts';
 import type { UserCredentials } from '../../src/oauth/protocol.ts';
 import { createRevocations, revocationQueues } from '../../src/oauth/revocations.ts';
 import { createSealing } from '../../src/oauth/sealing.ts';
 import { createTokenEndpoint } from '../../src/oauth/tokenEndpoint.ts';
-import type { TokenRow } from '../../src/oauth/tokenRows.ts';
+import { createTokenRows, type TokenRow } from '../../src/oauth/tokenRows.ts';
 import { createCatalog } from '../../src/providers/catalog.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { slack } from '../../src/providers/slack.ts';
@@ -115,8 +116,9 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
     createRevocations({ ...deps, jobs, endpoint, keys: keysBy(setting) });
   const revocations = revocationsBy(masterKey('k1', 1));
 
-  return {
+  const grants = {
     ...{ ...deps, keys, keysBy, requests, priorities, endpoint, revocations, revocationsBy },
+    rows: createTokenRows({ ...deps, keys }),
     authorizations: createAuthorizations({
       ...deps,
       keys,
@@ -146,6 +148,40 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
         .execute();
       return ref;
     },
+    /** A connection with a token of an hour, whose refresh is due. */
+    async connected(
+      integrationId = 'single',
+      more: Partial<TokenRow> = {},
+      by: { accountId?: string; refreshToken?: string | null; credentials?: UserCredentials } = {},
+    ): Promise<ConnectionRef> {
+      const { accountId = 'a', refreshToken = 'old-refresh', credentials = null } = by;
+      const ref = await grants.connection(accountId, integrationId, 'ext');
+      const now = grants.now();
+      const set = {
+        ...{ accessToken: 'old-access', issuedAt: now, expiresAt: new Date(now.getTime() + 3_600_000) },
+        ...{
+          scopes: ['one'],
+          externalId: null,
+          externalUserId: null,
+          refreshExpiresAt: null,
+          hardExpiresAt: null,
+        },
+        ...(refreshToken !== null && { refreshToken }),
+      };
+      const values = await createSealing({ keys, clock, log }).values(database.db, ref, set, {
+        ...{ external_id: 'ext', external_user_id: null, generation: 4, refresh_token_encrypted: null },
+        ...{ hard_expires_at: null, refresh_token_expires_at: null, credentials_encrypted: credentials },
+      });
+      const { refresh_problem = null, ...columns } = more;
+      await database.db
+        .insertInto('oauth_tokens')
+        .values({
+          ...{ ...values, refresh_due_at: now, ...columns },
+          refresh_problem: refresh_problem && JSON.stringify(refresh_problem),
+        })
+        .execute();
+      return ref;
+    },
     async close() {
       await jobs.stop();
       await caller.close();
@@ -154,42 +190,21 @@ export async function openGrants(open: OpenTestDatabase, timeoutMs = 2_000) {
       await database.close();
     },
   };
+  return grants;
 }
+
+/** What a token endpoint says to a good refresh. */
+export const renewed = {
+  body: { access_token: 'new-access', refresh_token: 'new-refresh', token_type: 'bearer', expires_in: 3_600 },
+};
+
+/** What a promise rejects with, which it has to. */
+export const failureOf = (promise: Promise<unknown>): Promise<IntegrationError> =>
+  promise.then(
+    () => {
+      throw new Error('it did not fail');
+    },
+    (error: unknown) => error as IntegrationError,
+  );
 
 export type Grants = Awaited<ReturnType<typeof openGrants>>;
-
-/** A connection with a token of an hour, whose refresh is due. */
-export async function addConnected(
-  parts: Grants,
-  integrationId = 'single',
-  more: Partial<TokenRow> = {},
-  by: { accountId?: string; refreshToken?: string | null; credentials?: UserCredentials } = {},
-): Promise<ConnectionRef> {
-  const { accountId = 'a', refreshToken = 'old-refresh', credentials = null } = by;
-  const ref = await parts.connection(accountId, integrationId, 'ext');
-  const now = parts.now();
-  const set = {
-    ...{ accessToken: 'old-access', issuedAt: now, expiresAt: new Date(now.getTime() + 3_600_000) },
-    ...{
-      scopes: ['one'],
-      externalId: null,
-      externalUserId: null,
-      refreshExpiresAt: null,
-      hardExpiresAt: null,
-    },
-    ...(refreshToken !== null && { refreshToken }),
-  };
-  const values = await createSealing(parts).values(parts.db, ref, set, {
-    ...{ external_id: 'ext', external_user_id: null, generation: 4, refresh_token_encrypted: null },
-    ...{ hard_expires_at: null, refresh_token_expires_at: null, credentials_encrypted: credentials },
-  });
-  const { refresh_problem = null, ...columns } = more;
-  await parts.db
-    .insertInto('oauth_tokens')
-    .values({
-      ...{ ...values, refresh_due_at: now, ...columns },
-      refresh_problem: refresh_problem && JSON.stringify(refresh_problem),
-    })
-    .execute();
-  return ref;
-}

@@ -1,17 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import type { IntegrationError } from '../../src/errors.ts';
 import { createRefresher, LeaseLost, type RefreshNews, type RefreshPoint } from '../../src/oauth/refresh.ts';
 import { createSealing } from '../../src/oauth/sealing.ts';
-import { createTokenRows, type Lease, type TokenRow, type TokenRows } from '../../src/oauth/tokenRows.ts';
+import type { Lease, TokenRow, TokenRows } from '../../src/oauth/tokenRows.ts';
 import type { ConnectionRef } from '../../src/oauth/accountKeys.ts';
 import { databaseKinds } from '../support/databases.ts';
-import { addConnected, openGrants, type Grants } from './grantParts.ts';
+import { failureOf, openGrants, renewed, type Grants } from './grantParts.ts';
 
 const asked = { priority: 'interactive', userId: 'user-1' } as const;
-const renewed = {
-  body: { access_token: 'new-access', refresh_token: 'new-refresh', token_type: 'bearer', expires_in: 3_600 },
-};
 const gone = { status: 400, body: { error: 'invalid_grant' }, headers: { intuit_tid: '1-tid' } };
 const second = 1_000;
 
@@ -29,7 +25,7 @@ describe.each(databaseKinds)('one refresh, %s', (_kind, open) => {
   beforeEach(async () => {
     parts = await openGrants(open, 500);
     [random, databaseAway, active, news, reached, at, slept] = [0.5, 0, true, [], [], {}, []];
-    rows = createTokenRows({ ...parts, clock: systemClock });
+    ({ rows } = parts);
   });
   afterEach(() => parts.close());
 
@@ -69,20 +65,14 @@ describe.each(databaseKinds)('one refresh, %s', (_kind, open) => {
       },
     });
 
-  const connected = (
-    ...args: Parameters<typeof addConnected> extends [unknown, ...infer Rest] ? Rest : never
-  ) => addConnected(parts, ...args);
+  const connected: Grants['connected'] = (...args) => parts.connected(...args);
   const change = (ref: ConnectionRef, changes: object) =>
     parts.db.updateTable('oauth_tokens').set(changes).where('connection_id', '=', ref.id).execute();
   const rowOf = async (ref: ConnectionRef) => (await rows.find(ref))!.row;
   const lease = async (ref: ConnectionRef, leaseMs = 60_000): Promise<Lease> =>
     (await rows.take(ref, (await rowOf(ref)).version, leaseMs))!;
   const refresh = async (ref: ConnectionRef) => refresher().refresh(await lease(ref), asked);
-  const failure = async (ref: ConnectionRef): Promise<IntegrationError> =>
-    refresh(ref).then(
-      () => expect.unreachable(),
-      (error: unknown) => error as IntegrationError,
-    );
+  const failure = (ref: ConnectionRef) => failureOf(refresh(ref));
   const sent = () => parts.requests.map(({ body }) => new URLSearchParams(body).get('grant_type'));
 
   it('notes that it may be under way, asks, and stores the new pair over the old one', async () => {

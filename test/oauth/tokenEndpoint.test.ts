@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { IntegrationError } from '../../src/errors.ts';
 import { embeddedDatabase } from '../support/databases.ts';
-import { openGrants, type Grants } from './grantParts.ts';
+import { failureOf, openGrants, type Grants } from './grantParts.ts';
 
 const minute = 60_000;
 const granted = {
@@ -17,11 +16,6 @@ describe('the token endpoint', () => {
   afterEach(() => parts.close());
 
   const sent = () => parts.requests.map(({ body }) => Object.fromEntries(new URLSearchParams(body)));
-  const failure = (promise: Promise<unknown>): Promise<IntegrationError> =>
-    promise.then(
-      () => expect.unreachable(),
-      (error: unknown) => error as IntegrationError,
-    );
 
   it('exchanges codes, refreshes, takes a user name and password, and revokes', async () => {
     const { endpoint } = parts;
@@ -68,13 +62,15 @@ describe('the token endpoint', () => {
 
   it('sends a grant once, whatever becomes of it, and gives up in its own time', async () => {
     parts.answer({ status: 503 }, granted);
-    expect(await failure(parts.endpoint.refresh('single', 'old', []))).toMatchObject({
+    expect(await failureOf(parts.endpoint.refresh('single', 'old', []))).toMatchObject({
       ...{ code: 'PROVIDER_ERROR', sent: true, status: 503 },
     });
     expect(parts.requests).toHaveLength(1);
     parts.answer({ ...granted, afterMs: 2_000 });
-    expect(await failure(parts.endpoint.refresh('single', 'old', []))).toMatchObject({ code: 'TIMEOUT' });
-    expect(await failure(parts.endpoint.revoke('single', 'old', parts.now().getTime() + 100))).toMatchObject({
+    expect(await failureOf(parts.endpoint.refresh('single', 'old', []))).toMatchObject({ code: 'TIMEOUT' });
+    expect(
+      await failureOf(parts.endpoint.revoke('single', 'old', parts.now().getTime() + 100)),
+    ).toMatchObject({
       code: 'DEADLINE_EXCEEDED',
     });
   });
@@ -83,18 +79,18 @@ describe('the token endpoint', () => {
     parts.answer({ status: 400, body: { error: 'invalid_grant' } });
     const code = { code: 'c', redirectUri: 'https://us.example/', codeVerifier: undefined, scopes: [] };
     const { endpoint } = parts;
-    expect((await failure(endpoint.exchange('single', code))).code).toBe('AUTHORIZATION_EXPIRED');
-    expect((await failure(endpoint.refresh('single', 'old', []))).code).toBe('REAUTHORIZATION_REQUIRED');
+    expect((await failureOf(endpoint.exchange('single', code))).code).toBe('AUTHORIZATION_EXPIRED');
+    expect((await failureOf(endpoint.refresh('single', 'old', []))).code).toBe('REAUTHORIZATION_REQUIRED');
     const user = { username: 'u', password: 'p' };
-    expect((await failure(endpoint.password('single', user))).code).toBe('AUTHORIZATION_DENIED');
+    expect((await failureOf(endpoint.password('single', user))).code).toBe('AUTHORIZATION_DENIED');
     expect(await endpoint.revoke('single', 'old')).toBeUndefined();
     parts.answer({ status: 500 });
-    expect((await failure(endpoint.revoke('single', 'old'))).code).toBe('PROVIDER_ERROR');
+    expect((await failureOf(endpoint.revoke('single', 'old'))).code).toBe('PROVIDER_ERROR');
   });
 
   it('needs credentials where the client has to prove who it is, and says which settings they are', async () => {
     const missing = async (id: string) =>
-      (await failure((async () => parts.endpoint.revoke(id, 'x'))())).problem;
+      (await failureOf((async () => parts.endpoint.revoke(id, 'x'))())).problem;
     expect(await missing('bare-client')).toMatchObject({
       ...{ code: 'NOT_CONFIGURED' },
       message: 'QuickBooks Online has no client credentials: set BARE_CLIENT_CLIENT_ID and _CLIENT_SECRET.',

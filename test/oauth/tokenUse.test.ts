@@ -2,19 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { createWakeups, type Wakeups } from '../../src/db/wakeups.ts';
-import type { IntegrationError } from '../../src/errors.ts';
 import type { ConnectionRef } from '../../src/oauth/accountKeys.ts';
 import { createRefresher } from '../../src/oauth/refresh.ts';
 import { createSealing } from '../../src/oauth/sealing.ts';
-import { createTokenRows, type TokenRow, type TokenRows } from '../../src/oauth/tokenRows.ts';
+import type { TokenRow, TokenRows } from '../../src/oauth/tokenRows.ts';
 import { createTokens, type Tokens } from '../../src/oauth/tokens.ts';
 import { databaseKinds } from '../support/databases.ts';
-import { addConnected, openGrants, type Grants } from './grantParts.ts';
+import { failureOf, openGrants, renewed, type Grants } from './grantParts.ts';
 
 const second = 1_000;
-const renewed = {
-  body: { access_token: 'new-access', refresh_token: 'new-refresh', token_type: 'bearer', expires_in: 3_600 },
-};
 const gone = { status: 400, body: { error: 'invalid_grant' } };
 const stored = (code: string) =>
   ({
@@ -35,7 +31,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     parts = await openGrants(open, 3_000);
     parts.answer(renewed);
     outcomes = [];
-    rows = createTokenRows({ ...parts, clock: systemClock });
+    ({ rows } = parts);
     wakeups = createWakeups(systemClock);
     make();
   });
@@ -54,12 +50,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
   const at = (seconds: number) => new Date(parts.now().getTime() + seconds * second);
   const expired = () => ({ expires_at: at(-1), refresh_due_at: at(-60) });
   const connected = (more: Partial<TokenRow> = {}, integrationId = 'single') =>
-    addConnected(parts, integrationId, more);
-  const failure = (promise: Promise<unknown>): Promise<IntegrationError> =>
-    promise.then(
-      () => expect.unreachable(),
-      (error: unknown) => error as IntegrationError,
-    );
+    parts.connected(integrationId, more);
   const rowOf = async (ref: ConnectionRef) => (await rows.find(ref))!.row;
   const old = { value: 'old-access', version: 1 };
   const fresh = { value: 'new-access', version: 2 };
@@ -81,7 +72,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     });
 
     it('by its own connection, however many are renewed at one moment', async () => {
-      const [a, b] = [await connected(), await addConnected(parts, 'single', {}, { accountId: 'b' })];
+      const [a, b] = [await connected(), await parts.connected('single', {}, { accountId: 'b' })];
       const body = (name: string) => ({ body: { ...renewed.body, access_token: name }, afterMs: 100 });
       parts.answer(body('one'), body('two'));
       const [ofA, ofB] = await Promise.all([tokens.accessToken(a), tokens.accessToken(b)]);
@@ -97,7 +88,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     it('no more where the connection is ended while it is renewed', async () => {
       const ref = await connected();
       parts.answer({ ...gone, afterMs: 150 });
-      const asked = failure(tokens.accessToken(ref));
+      const asked = failureOf(tokens.accessToken(ref));
       while (parts.requests.length === 0) await sleep(5);
       await parts.db.deleteFrom('oauth_tokens').execute();
       expect(await asked).toMatchObject({ code: 'NOT_CONNECTED' });
@@ -130,25 +121,27 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       expect(await tokens.accessToken(ref)).toEqual(old);
       expect(outcomes).toEqual([`single ${code}`]);
       const other = await connected(expired(), 'company');
-      expect(await failure(tokens.accessToken(other))).toMatchObject({ code });
+      expect(await failureOf(tokens.accessToken(other))).toMatchObject({ code });
     });
 
     it('no more where the grant is gone, and nobody asks again', async () => {
       const ref = await connected();
       parts.answer(gone);
       for (let i = 0; i < 3; i++)
-        expect(await failure(tokens.accessToken(ref))).toMatchObject({ code: 'REAUTHORIZATION_REQUIRED' });
-      expect(await failure(tokens.renew(ref, 'user-1'))).toMatchObject({ code: 'REAUTHORIZATION_REQUIRED' });
+        expect(await failureOf(tokens.accessToken(ref))).toMatchObject({ code: 'REAUTHORIZATION_REQUIRED' });
+      expect(await failureOf(tokens.renew(ref, 'user-1'))).toMatchObject({
+        code: 'REAUTHORIZATION_REQUIRED',
+      });
       expect(parts.requests).toHaveLength(1);
     });
 
     it('not where there is none', async () => {
       const ref = { accountId: 'a', id: systemClock.randomUUID(), integrationId: 'single' };
-      expect((await failure(tokens.accessToken(ref))).problem).toMatchObject({
+      expect((await failureOf(tokens.accessToken(ref))).problem).toMatchObject({
         ...{ code: 'REAUTHORIZATION_REQUIRED', message: 'The connection has no tokens.' },
       });
       for (const ask of [tokens.present(ref), tokens.renew(ref, null)])
-        expect((await failure(ask)).problem).toMatchObject({
+        expect((await failureOf(ask)).problem).toMatchObject({
           ...{ code: 'NOT_CONNECTED', message: 'The connection has no tokens.' },
           occurredAt: expect.any(Date) as Date,
         });
@@ -160,12 +153,12 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       expect(await tokens.accessToken(ref)).toEqual(old);
       const told = { ...cooling, ...expired(), refresh_problem: stored('TIMEOUT') };
       const other = await connected(told, 'company');
-      const { problem } = await failure(tokens.accessToken(other));
+      const { problem } = await failureOf(tokens.accessToken(other));
       expect(problem).toMatchObject({ code: 'TIMEOUT', message: 'As it was.' });
       expect(problem.retryAfterSeconds).toBeGreaterThan(85);
       expect(problem.retryAfterSeconds).toBeLessThanOrEqual(91);
       const unknown = await connected({ ...cooling, ...expired() }, 'strict');
-      expect((await failure(tokens.accessToken(unknown))).problem).toMatchObject({
+      expect((await failureOf(tokens.accessToken(unknown))).problem).toMatchObject({
         ...{ code: 'PROVIDER_ERROR', message: 'The last refresh failed.' },
       });
       expect(parts.requests).toEqual([]);
@@ -186,16 +179,16 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       await tokens.renew(ref, 'user-1');
       expect(parts.requests).toHaveLength(1);
       const held = await connected({ ...cooling, attempt_outcome: 'UNCERTAIN' }, 'strict');
-      expect(await failure(tokens.renew(held, 'user-1'))).toMatchObject({ code: 'TIMEOUT' });
+      expect(await failureOf(tokens.renew(held, 'user-1'))).toMatchObject({ code: 'TIMEOUT' });
       expect(parts.requests).toHaveLength(1);
     });
 
     it('unless there is nothing to renew it with', async () => {
-      const ref = await addConnected(parts, 'single', {}, { refreshToken: null });
+      const ref = await parts.connected('single', {}, { refreshToken: null });
       await tokens.renew(ref, 'user-1');
       expect(parts.requests).toEqual([]);
       const user = { username: 'me', password: 'secret' };
-      const other = await addConnected(parts, 'company', {}, { refreshToken: null, credentials: user });
+      const other = await parts.connected('company', {}, { refreshToken: null, credentials: user });
       await tokens.renew(other, 'user-1');
       expect(parts.requests).toHaveLength(1);
     });
@@ -214,7 +207,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     it('not while a failure cools down: that is for a person to ask', async () => {
       const cooling = { refresh_retry_at: at(60), refresh_failures: 1, refresh_problem: stored('TIMEOUT') };
       const ref = await connected(cooling);
-      expect(await failure(tokens.replace(ref, old))).toMatchObject({ code: 'TIMEOUT' });
+      expect(await failureOf(tokens.replace(ref, old))).toMatchObject({ code: 'TIMEOUT' });
       expect(parts.requests).toEqual([]);
     });
 
@@ -251,7 +244,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     it('fails for all who wait where it fails there', async () => {
       const ref = await connected(expired());
       const lease = await taken(ref);
-      const asked = failure(tokens.accessToken(ref));
+      const asked = failureOf(tokens.accessToken(ref));
       await sleep(100);
       const problem = JSON.stringify(stored('NETWORK_ERROR')) as never;
       await rows.release(parts.db, lease, { refresh_failures: 1, refresh_problem: problem });
@@ -271,7 +264,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     it('is not waited for when this one closes', async () => {
       const ref = await connected(expired());
       await taken(ref);
-      const asked = failure(tokens.accessToken(ref));
+      const asked = failureOf(tokens.accessToken(ref));
       await sleep(100);
       await tokens.close();
       expect((await asked).problem).toMatchObject({
@@ -301,7 +294,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
       expect(await due).toBe(2);
       await Promise.all(asked);
       expect(parts.priorities).toEqual(['poll', 'poll']);
-      expect(outcomes.toSorted()).toHaveLength(2);
+      expect(outcomes).toHaveLength(2);
       expect(outcomes.filter((outcome) => outcome.endsWith(' OK'))).toHaveLength(1);
       expect((await rowOf(later)).version).toBe(1);
       expect(parts.logs()).not.toContain('a due refresh failed');
@@ -388,7 +381,7 @@ describe.each(databaseKinds)('the token of a connection, %s', (_kind, open) => {
     });
 
     it('where there is an access token alone', async () => {
-      const ref = await addConnected(parts, 'single', {}, { refreshToken: null });
+      const ref = await parts.connected('single', {}, { refreshToken: null });
       const id = await erase(ref);
       await parts.revocations.attempt('a', id!, 2_000);
       expect(parts.requests[0]!.body).toContain('old-access');

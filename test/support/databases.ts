@@ -10,8 +10,8 @@
  *
  *   databaseKinds                        [['embedded', embeddedDatabase], ['postgres', postgresDatabase]];
  *                                        with TEST_DATABASE set only the one that it names
- *   embeddedDatabase(options?)           in memory; the first takes a second, the next ones use it again
- *   postgresDatabase(options?)           its own database in the run's one PostgreSQL server, used again as well
+ *   embeddedDatabase(options?)           in memory; what was closed is emptied and used again
+ *   postgresDatabase(options?)           its own database in the run's one PostgreSQL server; likewise
  *   emptyPostgresUrl()                   a database without tables, for tests of the migration itself
  *   migratedPostgresUrl()                one with them, for processes of the product
  *   options                              { poolSize?, onQuery?, onPoolError? } as for `openDatabase`

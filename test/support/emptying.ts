@@ -1,4 +1,4 @@
-/** Makes a database that a test has used as good as new, which takes a hundredth of what a new one takes. */
+/** Makes a database that a test has used as good as new, which takes a fraction of what a new one takes. */
 
 /** What a new database is like. */
 export interface Pristine {

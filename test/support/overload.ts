@@ -15,7 +15,7 @@ export interface Overload {
   kill: boolean;
   /**
    * On a machine that has other work to do, where the provider is late itself: windows are shorter by what was seen of
-   * that, and the provider throttles nobody. Default: exactly a second.
+   * that, and the provider throttles only what comes within 100 ms. Default: exactly a second.
    */
   forgiving?: boolean;
 }

@@ -1,10 +1,10 @@
 /**
- * Embedded databases in memory, migrated, of which those that were closed serve again: starting one takes a second of processor,
- * emptying one a hundredth of that. Whoever is handed one finds what a new one holds, and nobody before them reaches it
+ * Embedded databases in memory, migrated, of which those that were closed serve again: starting one takes 0.4 s of
+ * processor, emptying one 0.015. Whoever is handed one finds what a new one holds, and nobody before them reaches it
  * any more: their handle is closed. One whose tables were altered, or that is still held up, is given up.
  */
 import { PGlite } from '@electric-sql/pglite';
-import { options } from '../../src/db/embedded.ts';
+import { pgliteOptions } from '../../src/db/embedded.ts';
 import { createShelf, isEmptied, pristineOf, type Pristine, type Run } from './emptying.ts';
 import { migratedDump } from './migratedDump.ts';
 
@@ -15,7 +15,7 @@ interface Pooled {
 
 const shelf = createShelf<Pooled>({
   async make() {
-    const pglite = await PGlite.create('memory://', { ...options, loadDataDir: await migratedDump() });
+    const pglite = await PGlite.create('memory://', { ...pgliteOptions, loadDataDir: await migratedDump() });
     return { pglite, pristine: await pristineOf(runOn(pglite)) };
   },
   isEmptied: ({ pglite, pristine }) => isEmptied(runOn(pglite), pristine),

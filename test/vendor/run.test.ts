@@ -5,14 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { consent } from '../support/browser.ts';
-import { nodeSettings } from '../support/node.ts';
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** With nothing of the test's own environment but what it needs to start. */
 async function run(settings: Record<string, string>) {
   const child = spawn(process.execPath, [file('./run.ts')], {
-    env: { PATH: process.env.PATH, TZ: 'UTC', ...nodeSettings, ...settings },
+    env: { PATH: process.env.PATH, TZ: 'UTC', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [stdout, stderr] = ['', ''];

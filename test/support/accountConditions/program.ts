@@ -5,7 +5,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { openDatabase } from '../../../src/db/database.ts';
-import { options as ours } from '../../../src/db/embedded.ts';
+import { pgliteOptions } from '../../../src/db/embedded.ts';
 import { openCore } from '../core.ts';
 import { migratedDump } from '../migratedDump.ts';
 import { tagged, type Condition } from './conditions.ts';
@@ -25,7 +25,10 @@ const patience = { interactiveDeadlineMs: 60_000, requestTimeoutMs: 10_000 };
 for (const { settings, visit } of visits) {
   const product = await openCore(
     async (options) => {
-      const pglite = await PGlite.create('memory://', { ...ours, loadDataDir: await migratedDump() });
+      const pglite = await PGlite.create('memory://', {
+        ...pgliteOptions,
+        loadDataDir: await migratedDump(),
+      });
       all.push(await tryEveryStatement(pglite));
       return openDatabase({ dataDir: '', poolSize: 1, pglite, ...options });
     },

@@ -194,6 +194,15 @@ describe.each(gatewayKinds.map((kind, index) => [kind.name, kind, index] as cons
       });
     });
 
+    it('keeps apart what two accounts ask in the same words at the same moment', async () => {
+      const rival = await bearer('rival');
+      const asked = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? authorization : rival));
+      const answers = await Promise.all(asked.map((own) => ask('{ connections { id } }', own)));
+      expect(answers).toEqual(
+        asked.map((own) => ({ data: { connections: own === rival ? [] : [{ id: connectionId }] } })),
+      );
+    });
+
     it('passes the refusal of an identity on', async () => {
       const query = `{ account(id: "${account}") { name connections { status } } }`;
       const answer = await ask(query, 'Bearer forged');

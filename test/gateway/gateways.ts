@@ -133,6 +133,8 @@ async function openHive(
   const runtime = createGatewayRuntime({
     ...{ supergraph, transports: { http, ws, 'http-callback': httpCallback }, logging: false },
     ...{ webhooks: true, pubsub: new MemPubSub() },
+    // Equal queries that come at the same time are answered once.
+    inboundInflightRequestDeduplication: true,
     propagateHeaders: {
       fromClientToSubgraphs: ({ request }) =>
         passedOn((name) => request.headers.get(name) ?? undefined, routerSecret),

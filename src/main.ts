@@ -28,10 +28,9 @@ import { revocationQueues } from './oauth/revocations.ts';
 import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
 import type { ClientCredentials } from './oauth/protocol.ts';
 import { createCatalog, createReachOf, createRecordedAs, type Catalog } from './providers/catalog.ts';
-import { loadIntegrations, publicClients } from './providers/configured/load.ts';
-import type { DescribedProvider } from './providers/configured/read.ts';
+import { loadIntegrations, publicClients, type DescribedProvider } from './providers/configured/load.ts';
 import type { Endpoints } from './providers/provider.ts';
-import { startSandbox, type Sandbox } from './sandbox/sandbox.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 import { roundChannel } from './sync/poll.ts';
 import { endAllRoundLeases } from './sync/rounds.ts';
@@ -216,6 +215,8 @@ async function openMigrated(config: Config, log: Log): Promise<Database> {
 
 async function openSandbox(config: Config): Promise<Sandbox> {
   const { port } = config.sandbox;
+  // In production it is not even loaded.
+  const { startSandbox } = await import('./sandbox/sandbox.ts');
   const stateFile = join(config.dataDir, 'sandbox.json');
   const sandbox = await startSandbox({ port, clock: systemClock, stateFile }).catch(
     unlessInUse('SANDBOX_PORT', port),

@@ -5,7 +5,8 @@ import { authorizationUrl } from '../../src/oauth/redirect.ts';
 import { codeExchangeRequest, refreshRequest, revokeRequest } from '../../src/oauth/protocol.ts';
 import { builtInProviders } from '../../src/providers/catalog.ts';
 import { jsonSchemaOf } from '../../src/providers/configured/jsonSchema.ts';
-import { readIntegrations, type DescribedProvider } from '../../src/providers/configured/read.ts';
+import type { DescribedProvider } from '../../src/providers/configured/described.ts';
+import { readIntegrations } from '../../src/providers/configured/read.ts';
 import type { Provider } from '../../src/providers/provider.ts';
 
 const page = (name: string) => readFile(new URL(`../../docs/${name}`, import.meta.url), 'utf8');

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ConfigurationError } from '../../errors.ts';
 import { builtInProviders } from '../catalog.ts';
-import { readIntegrations, type DescribedProvider } from './read.ts';
+import { asBuiltIn, type DescribedProvider } from './described.ts';
 
 export type { DescribedProvider };
 
@@ -22,12 +22,12 @@ export async function loadIntegrations({
   path: string | undefined;
   production: boolean;
 }): Promise<DescribedProvider[]> {
+  if (path === undefined) return builtInProviders.map(asBuiltIn);
   const file = `INTEGRATIONS_FILE ${path}`;
-  const text =
-    path === undefined
-      ? 'integrations: []'
-      : await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-          throw new ConfigurationError(`${file} cannot be read (${error.code})`);
-        });
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigurationError(`${file} cannot be read (${error.code})`);
+  });
+  // YAML and the shapes of an entry take a tenth of a start: only those load them who need them.
+  const { readIntegrations } = await import('./read.ts');
   return readIntegrations(text, { file, production, builtIn: builtInProviders });
 }

@@ -1,22 +1,13 @@
 import { LineCounter, parseDocument, type YAMLParseError } from 'yaml';
 import { ConfigurationError } from '../../errors.ts';
 import type { Provider } from '../provider.ts';
+import { asBuiltIn, type DescribedProvider } from './described.ts';
 import { entrySchema, overrideSchema } from './jsonSchema.ts';
 import { idAt, mistakesOf, named, nearest, positionOf, type Mistake } from './mistakes.ts';
 import { overridden } from './override.ts';
 import { toProvider } from './provider.ts';
 import { contradictionsIn } from './rules.ts';
 import { entryShape, overrideShape } from './schema.ts';
-
-/** A provider as a file describes it, or as it changes a built-in one. */
-export interface DescribedProvider {
-  provider: Provider;
-  allowPrivateNetwork: boolean;
-  /** false: described from documentation alone. */
-  verified: boolean;
-  /** The file says where it is: no emulation stands in for it. */
-  isAimed: boolean;
-}
 
 /**
  * What the YAML `text` makes of the built-in integrations, and its own after them. Throws a `ConfigurationError` that
@@ -37,7 +28,7 @@ export function readIntegrations(
   }
   const data = valueOf(document, file);
   const described = new Map<string, DescribedProvider>(
-    builtIn.map((provider) => [provider.id, { provider, ...untouched }]),
+    builtIn.map((provider) => [provider.id, asBuiltIn(provider)]),
   );
   const mistakes: Mistake[] = [];
   const seen = new Set<string>();
@@ -63,8 +54,6 @@ export function readIntegrations(
   );
 }
 
-const untouched = { allowPrivateNetwork: false, verified: true, isAimed: false };
-
 interface Described {
   at: (string | number)[];
   id: string | undefined;
@@ -81,7 +70,7 @@ function describe(raw: unknown, { at, id, original, production }: Described): De
     if (parsed.success) {
       const provider = overridden(original, parsed.data);
       const isAimed = provider.endpoints !== original.endpoints;
-      return { provider, ...untouched, allowPrivateNetwork, isAimed };
+      return { ...asBuiltIn(provider), allowPrivateNetwork, isAimed };
     }
     const context = { at, raw, id, schema: overrideSchema, wider: entrySchema };
     return mistakesOf(parsed.error.issues, context);

@@ -124,9 +124,18 @@ export function createCaller(options: CallerOptions): Caller {
     turns.recheck();
   };
 
-  /** One attempt, reported to the breaker; undefined when making the request took so long that the turn is over. */
-  const tryWith = async ({ slot, permit }: Turn, run: Run): Promise<Judged | undefined> => {
+  /**
+   * One attempt, reported to the breaker; undefined when making the request took so long that the turn is over.
+   * @param heed what a failure means, asked before its place is free: who waits for that must know of a pause
+   */
+  const tryWith = async <T>(
+    { slot, permit }: Turn,
+    run: Run,
+    heed: (failure: Failed) => T,
+  ): Promise<Tried<T> | undefined> => {
     const { call, breaker, life } = run;
+    const told = (judged: Judged) =>
+      judged.fault ? { failure: judged, means: heed(judged) } : { response: judged.response };
     let made: HttpRequest | undefined;
     try {
       made = await life.during(call.request());
@@ -155,12 +164,12 @@ export function createCaller(options: CallerOptions): Caller {
       else if (judged.response) permit.succeeded();
       else permit.abandoned();
       if (judged.response) learn(call, judged.response);
-      return judged;
+      return told(judged);
     } catch (error) {
       outcome = error instanceof TimeoutReached ? 'TIMEOUT' : 'DEADLINE_EXCEEDED';
       if (error instanceof TimeoutReached) {
         failed(breaker, permit);
-        return judge(timedOut, call.classify, clock.now());
+        return told(judge(timedOut, call.classify, clock.now()));
       }
       // A deadline is its caller's, but silence for a second says something about the provider.
       if (error instanceof DeadlineReached && clock.monotonic() - startedAt >= silenceMs)
@@ -236,23 +245,31 @@ export function createCaller(options: CallerOptions): Caller {
       let outcome: CallReport['outcome'] = 'OK';
       try {
         let reauthenticated = false;
-        for (let failures = 0; ;) {
+        let failures = 0;
+        const heed = (failure: Failed) =>
+          failure.fault.code === 'UNAUTHENTICATED' && call.reauthenticate
+            ? { renew: call.reauthenticate }
+            : decide(call, failure, ++failures, own);
+        for (;;) {
           const next = turn(run);
           const taken = next instanceof Promise ? await next : next;
-          const judged = await tryWith(taken, run);
-          if (!judged) continue;
-          run.requestId = judged.fault?.requestId ?? requestIdIn(judged.response);
-          if (!judged.fault) return judged.response;
-          if (judged.fault.code === 'UNAUTHENTICATED' && call.reauthenticate) {
-            if (reauthenticated) throw refusesNewToken(call, judged);
+          const tried = await tryWith(taken, run, heed);
+          if (!tried) continue;
+          if (!('failure' in tried)) {
+            run.requestId = requestIdIn(tried.response);
+            return tried.response;
+          }
+          const { failure, means } = tried;
+          run.requestId = failure.fault.requestId ?? requestIdIn(failure.response);
+          if ('renew' in means) {
+            if (reauthenticated) throw refusesNewToken(call, failure);
             reauthenticated = true;
-            await life.during(call.reauthenticate());
+            await life.during(means.renew());
             continue;
           }
-          const decision = decide(call, judged, ++failures, own);
-          if (!decision.retry) throw decision.cause;
-          run.last = decision.cause;
-          await life.pause(clock, decision.delayMs);
+          if (!means.retry) throw means.cause;
+          run.last = means.cause;
+          await life.pause(clock, means.delayMs);
         }
       } catch (error) {
         const failure = outwards(error, run.last, call.signal, clock.now());
@@ -313,6 +330,7 @@ interface Integration {
   breakers: Map<string, CircuitBreaker>;
   usual: Run['usual'];
 }
+type Tried<T> = { response: HttpResponse } | { failure: Failed; means: T };
 /** `cause` ends the call here, or where there is no time or turn for the retry. */
 type Decision = { retry: boolean; delayMs: number; cause: IntegrationError };
 /** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */

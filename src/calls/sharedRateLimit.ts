@@ -58,8 +58,9 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
   const report = (buckets: readonly Bucket[], { batch, lastAt }: Grant, arrivedAt: number | undefined) => {
     for (const bucket of buckets) {
       const own = newsOf(bucket);
-      // Its line took so long to open that the lease may have ended before.
-      const late = arrivedAt !== undefined && arrivedAt > lastAt + transitMs;
+      // Its line took so long to open that the lease may have ended before. Where calls count as long as they are under
+      // way, leases last as long.
+      const late = bucket.windowMs > 0 && arrivedAt !== undefined && arrivedAt > lastAt + transitMs;
       own.reports.push({ batch, arrivedAt, late });
       // Where there is room enough, the lease may as well end by itself.
       const tight = budgets.of([bucket])[0]!.window.used(clock.monotonic()) * 2 > bucket.limit;
@@ -152,9 +153,10 @@ export function createSharedRateLimiter(options: SharedRateLimiterOptions): Shar
     try {
       const { untold } = await answered(leases.exchange(asking, told, silence.signal), silence);
       failures = 0;
-      for (const { bucket, reports, pausedUntil } of untold) {
+      for (const { bucket, reports, learnt, pausedUntil } of untold) {
         const own = newsOf(bucket);
         own.reports.push(...reports);
+        own.learnt.push(...learnt);
         own.pausedUntil = Math.max(own.pausedUntil, pausedUntil);
         due(own, clock.monotonic());
       }

@@ -35,7 +35,7 @@ export async function findConnections(
   accountId: string,
   ids: readonly string[],
 ): Promise<Map<string, Connection>> {
-  const wellFormed = ids.filter(isUuid).map((id) => id.toLowerCase());
+  const wellFormed = ids.filter(isUuid);
   if (wellFormed.length === 0) return new Map();
   const found = await connectionsById(db, { accountId, ids: wellFormed });
   return new Map(found.map((row) => [row.id, connectionOf(row, clock)]));

@@ -41,12 +41,12 @@ export async function raiseWall(db: Kysely<Tables>): Promise<boolean> {
  * hold an owner of the tables, nor a role that somebody made with BYPASSRLS. Looks only.
  */
 export async function wallStands(db: Kysely<Tables>): Promise<boolean> {
-  const { rows } = await sql<{ granted: boolean }>`
+  const { rows } = await sql<{ granted: boolean | null }>`
     select bool_and(has_schema_privilege(r.oid, t.relnamespace, 'usage')
       and has_table_privilege(r.oid, t.oid, 'select') and has_table_privilege(r.oid, t.oid, 'insert')
       and has_table_privilege(r.oid, t.oid, 'update') and has_table_privilege(r.oid, t.oid, 'delete')) as granted
     from pg_roles r, (${sql.raw(openTables)}) t where r.rolname = ${tenantRole}`.execute(db);
-  if (!rows[0]?.granted) return false;
+  if (!rows[0]!.granted) return false;
   try {
     return await db.transaction().execute(async (trx) => {
       await sql.raw(`set local role ${tenantRole}`).execute(trx);
@@ -54,7 +54,7 @@ export async function wallStands(db: Kysely<Tables>): Promise<boolean> {
         select bool_and(row_security_active(oid)) as all from (${sql.raw(tablesWithAccounts)}) t`.execute(
         trx,
       );
-      return held.rows[0]?.all === true;
+      return held.rows[0]!.all;
     });
   } catch (error) {
     if (isRefusal(error)) return false;
@@ -62,9 +62,8 @@ export async function wallStands(db: Kysely<Tables>): Promise<boolean> {
   }
 }
 
-/** The server says that our user may not, or that there is no such role. */
-const isRefusal = (error: unknown) =>
-  ['42501', '42704', '0LP01'].includes((error as { code?: string }).code ?? '');
+/** The server says that our user may not, or that there is no such role (any more). */
+const isRefusal = (error: unknown) => ['42501', '42704'].includes((error as { code?: string }).code ?? '');
 
 const tablesWithAccounts = `select c.oid, c.relnamespace from pg_class c
   where c.relkind in ('r', 'p') and c.relnamespace = current_schema()::regnamespace and exists (

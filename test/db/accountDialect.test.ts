@@ -1,21 +1,37 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, connect, type AddressInfo } from 'node:net';
-import { CamelCasePlugin, sql } from 'kysely';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AbortedTransactionError, CamelCasePlugin, sql, type Kysely } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, type Database } from '../../src/db/database.ts';
+import type { Tables } from '../../src/db/tables.ts';
 import { postgresDatabase } from '../support/databases.ts';
+
+const fault = () => {
+  throw new Error('no value');
+};
+/** Every client of it answers for whatever was left on the one before. */
+const poolSize = 1;
+const backend = async (db: Kysely<Tables>) =>
+  (await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db)).rows[0]!.pid;
+const urlOf = (database: Database) => {
+  if (database.kind !== 'postgres') throw new Error('Not PostgreSQL');
+  return database.databaseUrl;
+};
 
 describe('a Kysely for one account', () => {
   let database: Database;
   const statements: string[] = [];
-  beforeEach(async () => {
-    database = await postgresDatabase({ poolSize: 1, onQuery: (text) => void statements.push(text) });
+  beforeAll(async () => {
+    database = await postgresDatabase({ poolSize, onQuery: (text) => void statements.push(text) });
     await sql`create table notes (id int primary key, twin int references notes deferrable initially deferred)`.execute(
       database.db,
     );
     await sql`grant select, insert, update, delete on notes to integrations_tenant`.execute(database.db);
+  });
+  afterAll(() => database.close());
+  beforeEach(() => {
     statements.length = 0;
   });
-  afterEach(() => database.close());
 
   /** On the pool's one client: what a statement has left on it. */
   const leftBehind = async () => {
@@ -41,6 +57,9 @@ describe('a Kysely for one account', () => {
     const insert = sql`insert into notes values (1), (2)`;
     expect((await insert.execute(own)).numAffectedRows).toBe(2n);
     expect((await sql`update notes set twin = id where id > ${5}`.execute(own)).numAffectedRows).toBe(0n);
+    const merge = sql`merge into notes using (values (1), (2), (3)) as v (id) on notes.id = v.id
+      when matched then update set twin = 1`;
+    expect((await merge.execute(own)).numAffectedRows).toBe(2n);
     const removed = await own
       .transaction()
       .execute((trx) => sql`delete from notes returning id`.execute(trx));
@@ -49,9 +68,8 @@ describe('a Kysely for one account', () => {
   });
 
   it('takes one round trip for a statement, and one to begin a transaction', async () => {
-    if (database.kind !== 'postgres') throw new Error('Not PostgreSQL');
-    const line = await countTurns(database.databaseUrl);
-    const through = await openDatabase({ databaseUrl: line.url, dataDir: '', poolSize: 1 });
+    const line = await countTurns(urlOf(database));
+    const through = await openDatabase({ databaseUrl: line.url, dataDir: '', poolSize });
     try {
       expect(await through.raiseWall()).toBe(true);
       const own = through.forAccount('a');
@@ -93,12 +111,44 @@ describe('a Kysely for one account', () => {
     await expect(inside.execute((trx) => statement.execute(trx))).rejects.toThrow(/./);
     expect(await leftBehind()).toEqual(clean);
   });
-  const fault = () => {
-    throw new Error('no value');
-  };
 
-  it('keeps no client that a statement has left in a transaction', async () => {
-    await sql`begin`.execute(database.forAccount('a'));
+  it('keeps no client that a statement has left in a transaction, and every other', async () => {
+    const own = database.forAccount('a');
+    const failing = sql`select 1 / 0`;
+    const first = await backend(database.db);
+    await sql`select 1`.execute(own);
+    await failing.execute(own).catch(() => undefined);
+    await own.transaction().execute((trx) => sql`select 1`.execute(trx));
+    await own
+      .transaction()
+      .execute((trx) => failing.execute(trx))
+      .catch(() => undefined);
+    await own
+      .transaction()
+      .execute((trx) => failing.execute(trx).catch(() => undefined))
+      .catch(() => undefined);
+    expect(await backend(database.db)).toBe(first);
+    await sql`begin`.execute(own);
+    expect(await leftBehind()).toEqual(clean);
+    expect(await backend(database.db)).not.toBe(first);
+  });
+
+  it('holds to the account what follows a transaction on the same client, too', async () => {
+    const asked = sql`select current_user as role, current_setting('integrations.account_id') as account`;
+    const insert = sql`insert into notes values (1)`;
+    const own = database.forAccount('a');
+    const seen = await own.connection().execute(async (one) => {
+      await one.transaction().execute((trx) => asked.execute(trx));
+      const committed = await asked.execute(one);
+      const rolledBack = one.transaction().execute(async (trx) => {
+        await insert.execute(trx);
+        throw new Error('no');
+      });
+      await expect(rolledBack).rejects.toThrow('no');
+      return [...committed.rows, ...(await asked.execute(one)).rows];
+    });
+    const held = { role: 'integrations_tenant', account: 'a' };
+    expect(seen).toEqual([held, held]);
     expect(await leftBehind()).toEqual(clean);
   });
 
@@ -110,7 +160,7 @@ describe('a Kysely for one account', () => {
         await sql`insert into notes values (1)`.execute(trx);
         await sql`select 1 / 0`.execute(trx).catch(() => undefined);
       });
-    await expect(transaction).rejects.toThrow(/./);
+    await expect(transaction).rejects.toThrow(AbortedTransactionError);
     expect(await leftBehind()).toEqual(clean);
   });
 
@@ -144,9 +194,44 @@ describe('a Kysely for one account', () => {
     const own = database.forAccount('a');
     const stream = own.selectFrom('connections').selectAll().stream();
     await expect(stream.next()).rejects.toThrow('not streamed');
-    const settings = own.transaction().setIsolationLevel('serializable');
-    await expect(settings.execute(() => Promise.resolve())).rejects.toThrow('no settings of their own');
+    const begin = own.transaction();
+    for (const settings of [begin.setIsolationLevel('serializable'), begin.setAccessMode('read only')])
+      await expect(settings.execute(() => Promise.resolve())).rejects.toThrow('no settings of their own');
     expect(await leftBehind()).toEqual(clean);
+  });
+
+  it('tells what tables there are, and ends nothing that others use', async () => {
+    const own = database.forAccount('a');
+    const tables = await own.introspection.getTables();
+    expect(tables.map(({ name }) => name)).toContain('notes');
+    const pid = await backend(own);
+    await own.destroy();
+    expect(await backend(database.forAccount('a'))).toBe(pid);
+    expect(await leftBehind()).toEqual(clean);
+  });
+
+  it('runs nothing, and keeps its client, where its role has been taken away', async () => {
+    const login = `login_${randomUUID().replaceAll('-', '')}`;
+    const run = (text: string) => sql.raw(text).execute(database.db);
+    await run(`create role ${login} login password 'x'; grant integrations_tenant to ${login}`);
+    const url = Object.assign(new URL(urlOf(database)), { username: login, password: 'x' });
+    const theirs = await openDatabase({ databaseUrl: url.href, dataDir: '', poolSize });
+    try {
+      expect(await theirs.raiseWall()).toBe(true);
+      await run(`grant all on notes to ${login}`);
+      await run(`revoke integrations_tenant from ${login}`);
+      const pid = await backend(theirs.db);
+      const own = theirs.forAccount('a');
+      const insert = sql`insert into notes values (1)`;
+      const denied = { code: '42501' };
+      await expect(insert.execute(own)).rejects.toMatchObject(denied);
+      await expect(own.transaction().execute((trx) => insert.execute(trx))).rejects.toMatchObject(denied);
+      expect(await backend(theirs.db)).toBe(pid);
+      expect(await leftBehind()).toEqual(clean);
+    } finally {
+      await theirs.close();
+      await run(`drop owned by ${login}; drop role ${login}`);
+    }
   });
 });
 

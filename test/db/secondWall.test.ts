@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, type Database } from '../../src/db/database.ts';
 import { openJobs, untilDone } from '../../src/db/jobs.ts';
 import { migrate } from '../../src/db/migrate.ts';
-import { cureOfNoWall, wallStands } from '../../src/db/secondWall.ts';
+import { cureOfNoWall, currentUser, wallStands } from '../../src/db/secondWall.ts';
 import { statement } from '../../src/db/statements.ts';
 import type { Tables } from '../../src/db/tables.ts';
 import { emptyPostgresUrl, postgresDatabase } from '../support/databases.ts';
@@ -75,8 +75,9 @@ async function fill(db: Kysely<Tables>, accountId: string): Promise<void> {
 
 describe('the second wall', () => {
   let database: Database;
+  const asked: string[] = [];
   beforeEach(async () => {
-    database = await postgresDatabase({ poolSize: 2 });
+    database = await postgresDatabase({ poolSize: 2, onQuery: (text) => void asked.push(text.trimStart()) });
   });
   afterEach(() => database.close());
 
@@ -134,6 +135,13 @@ describe('the second wall', () => {
     await Promise.all([nameless(null), nameless(null)]);
     await Promise.all([1, 2].map(() => seen(database.forAccount('a'), 'connections')));
     await nameless('');
+  });
+
+  it('is only looked at where it stands, however often it is raised', async () => {
+    asked.length = 0;
+    expect(await database.raiseWall()).toBe(true);
+    const looks = expect.stringMatching(/^select /) as unknown;
+    expect(asked).toEqual([looks, looks]);
   });
 
   it('is at nothing that has no account', async () => {
@@ -278,6 +286,43 @@ describe('the role behind the wall', () => {
       expect(await seenAccounts(database.forAccount('b'))).toEqual([]);
     } finally {
       await run(`revoke integrations_tenant from ${login} cascade`);
+      await database.close();
+    }
+  });
+
+  it('is relied on where an administrator has seen to all of it, and only by whom it was granted to', async () => {
+    await migrate(admin);
+    expect(await admin.raiseWall()).toBe(true);
+    const database = await open(login);
+    try {
+      expect(await currentUser(database.db)).toBe(login);
+      expect(await database.raiseWall()).toBe(false);
+      await run(`grant integrations_tenant to ${login}`);
+      // It owns no table, and could not grant a right itself.
+      expect(await database.raiseWall()).toBe(true);
+    } finally {
+      await database.close();
+    }
+  });
+
+  it('is not given up for a failure that is no refusal', async () => {
+    const database = await open(login);
+    try {
+      await migrate(database);
+      await run(`grant integrations_tenant to ${login}`);
+      await database.db.transaction().execute(async (trx) => {
+        await expect(wallStands(trx)).resolves.toBe(false);
+      });
+      await sql`set lock_timeout = '50ms'`.execute(database.db);
+      await admin.db.transaction().execute(async (trx) => {
+        await sql`select pg_advisory_xact_lock(7205759403792795)`.execute(trx);
+        await expect(database.raiseWall()).rejects.toThrow('lock timeout');
+      });
+      expect(await database.raiseWall()).toBe(true);
+      await database.db.transaction().execute(async (trx) => {
+        await expect(wallStands(trx)).rejects.toThrow('transaction');
+      });
+    } finally {
       await database.close();
     }
   });

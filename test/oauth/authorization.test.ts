@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fail } from '../../src/errors.ts';
-import type { ConnectionRef } from '../../src/oauth/accountKeys.ts';
+import { sealedPlace, type ConnectionRef } from '../../src/oauth/accountKeys.ts';
 import type { Authorization, CallbackOutcome } from '../../src/oauth/authorization.ts';
 import { databaseKinds } from '../support/databases.ts';
 import { openGrants, type Grants } from './grantParts.ts';
@@ -72,10 +73,13 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
     });
   });
 
-  it('sends no challenge where the provider takes none', async () => {
-    const { url } = await started('workspace');
+  it('sends no challenge where the provider takes none, and no verifier', async () => {
+    const { url, state } = await started('workspace', { scopes: [] });
     expect(url.searchParams.has('code_challenge')).toBe(false);
     expect((await rows())[0]!.code_verifier_encrypted).toBeNull();
+    parts.answer({ body: { ok: true, ...granted, team: { id: 'T1' } } });
+    expect((await complete(back(state), 'workspace')).kind).toBe('granted');
+    expect(new URLSearchParams(parts.requests[0]!.body).has('code_verifier')).toBe(false);
   });
 
   it('ends with what the provider grants for the code, and the verifier that belongs to the challenge', async () => {
@@ -96,8 +100,13 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
       ...{ grant_type: 'authorization_code', code: 'the-code' },
       redirect_uri: 'https://us.example/oauth/single/callback',
     });
-    const challenge = createHash('sha256').update(form.get('code_verifier')!).digest('base64url');
+    const verifier = form.get('code_verifier')!;
+    const challenge = createHash('sha256').update(verifier).digest('base64url');
     expect(url.searchParams.get('code_challenge')).toBe(challenge);
+    const [row] = await rows();
+    const opener = await parts.keys.opener(parts.db, 'a');
+    const place = sealedPlace(ref, 'oauth_authorizations', 'code_verifier_encrypted');
+    expect(opener(place, row!.code_verifier_encrypted!)).toBe(verifier);
   });
 
   it('can be ended once, by one of many who come back', async () => {
@@ -188,7 +197,12 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
 
     it('because the redirect is not as it must be', async () => {
       const { state } = await started();
-      expect(problemIn(await complete({ state }))).toMatchObject({ code: 'INVALID_INPUT', current: true });
+      const before = parts.now();
+      const outcome = await complete({ state });
+      expect(problemIn(outcome)).toMatchObject({ code: 'INVALID_INPUT', current: true });
+      const { problem } = outcome as { problem: { occurredAt: Date } };
+      expect(problem.occurredAt.getTime()).toBeGreaterThanOrEqual(before.getTime());
+      expect(problem.occurredAt.getTime()).toBeLessThanOrEqual(parts.now().getTime());
       expect(parts.requests).toEqual([]);
     });
 
@@ -216,6 +230,11 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
         ...{ code: 'SCOPES_INSUFFICIENT', current: true },
         message: 'QuickBooks Online granted less than is needed: two is missing.',
       });
+      const more = await started('company');
+      parts.answer({ body: { ...granted, scope: 'three' } });
+      expect(problemIn(await complete(back(more.state), 'company')).message).toBe(
+        'QuickBooks Online granted less than is needed: one, two is missing.',
+      );
     });
 
     it('because the verifier does not open', async () => {
@@ -229,6 +248,18 @@ describe.each(databaseKinds)('the browser’s round trip, %s', (_kind, open) => 
       });
       expect(parts.logs()).toContain('a code verifier does not open');
       expect(parts.logs()).toContain(ref.id);
+      expect(parts.requests).toEqual([]);
+    });
+
+    it('because the keys cannot be read throws, and says nothing of the verifier', async () => {
+      const { state } = await started();
+      await sql`alter table account_keys rename to away`.execute(parts.db);
+      try {
+        await expect(complete(back(state))).rejects.toThrow('account_keys');
+      } finally {
+        await sql`alter table away rename to account_keys`.execute(parts.db);
+      }
+      expect(parts.logs()).not.toContain('a code verifier does not open');
       expect(parts.requests).toEqual([]);
     });
   });

@@ -2,8 +2,15 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import { systemClock } from '../../src/clock.ts';
 import type { Tables } from '../../src/db/tables.ts';
-import { insertDataKeys, sealedPlace, type StoredDataKey } from '../../src/oauth/accountKeys.ts';
+import {
+  dataKeysOf,
+  insertDataKeys,
+  openerOf,
+  sealedPlace,
+  type StoredDataKey,
+} from '../../src/oauth/accountKeys.ts';
 import { newDataKey, parseMasterKeys, seal } from '../../src/oauth/encryption.ts';
+import { readSealedRows, sealedTables, type SealedRow } from '../../src/oauth/sealedValues.ts';
 
 /** `id:base64` of a master key whose bytes are all `fill`. */
 export const masterKey = (id: string, fill: number): string =>
@@ -126,4 +133,52 @@ async function addOtherValues(db: Kysely<Tables>, made: readonly Made[]): Promis
       })),
     )
     .execute();
+}
+
+/** Accounts that have a data key and nothing sealed by it, `<prefix>-0` and so on: quickly made. */
+export async function addEmptyAccounts(
+  db: Kysely<Tables>,
+  encryptionKeys: string,
+  count: number,
+  { createdAt = new Date(), prefix = 'empty' } = {},
+): Promise<void> {
+  const master = parseMasterKeys(encryptionKeys);
+  const accountIds = Array.from({ length: count }, (_, i) => `${prefix}-${i}`);
+  const rows = accountIds.map((accountId) => newDataKey(master, accountId, systemClock).row);
+  await insertDataKeys(
+    db,
+    rows.map((row) => ({ ...row, createdAt })),
+  );
+}
+
+/** All that was added. */
+export async function removeAccounts(db: Kysely<Tables>): Promise<void> {
+  await db.deleteFrom('connections').execute();
+  await db.deleteFrom('token_revocations').execute();
+  await db.deleteFrom('account_keys').execute();
+}
+
+/** Of all tables and accounts. */
+export async function allSealedRows(db: Kysely<Tables>): Promise<SealedRow[]> {
+  const rows: SealedRow[] = [];
+  for (const table of sealedTables) rows.push(...(await readSealedRows(db, table, { limit: 10_000 })));
+  return rows;
+}
+
+/** Opens every sealed value with these master keys. Answers how many are what `addAccounts` sealed; throws otherwise. */
+export async function openAll(db: Kysely<Tables>, encryptionKeys: string): Promise<number> {
+  const master = parseMasterKeys(encryptionKeys);
+  const rows = await allSealedRows(db);
+  const keys = await dataKeysOf(db, [...new Set(rows.map(({ ref }) => ref.accountId))]);
+  const own = Map.groupBy(keys, (key) => key.accountId);
+  let opened = 0;
+  for (const { ref, values } of rows) {
+    const open = openerOf(master, own.get(ref.accountId) ?? []);
+    for (const { column, place, sealed } of values) {
+      if (open(place, sealed) !== plaintextOf(column, ref.accountId))
+        throw new Error(`${place.column} of ${ref.accountId} opens, but as something else`);
+      opened += 1;
+    }
+  }
+  return opened;
 }

@@ -84,7 +84,7 @@ export function createLeases(deps: {
       else if (leased[batch] || !late) window.arrive(batch, keeper.latest(arrivedAt));
       // Its lease has ended, and counts for a time before.
       else window.charge(1, keeper.latest(arrivedAt) + bucket.windowMs * 1.001 + lateGuardMs);
-    if (pausedUntil > -Infinity) window.pause(keeper.latest(pausedUntil));
+    window.pause(keeper.latest(pausedUntil));
     for (const { remaining, leavesAt } of learnt)
       window.charge(bucket.limit - window.used(keeper.earliest()) - remaining, keeper.latest(leavesAt));
   };
@@ -223,7 +223,7 @@ export function createLeases(deps: {
         signal.throwIfAborted();
         const unknown = left.flatMap(({ buckets }) => [...buckets.keys()].filter((key) => !known.has(key)));
         if (unknown.length > 0)
-          for (const row of (await timed(rows.open([...new Set(unknown)]))).rows) known.set(row.key, row);
+          for (const row of (await timed(rows.open(unknown))).rows) known.set(row.key, row);
         // A row that somebody made since the statement began is not seen by it: next time.
         const seen = ({ buckets }: Group) => [...buckets.keys()].every((key) => known.has(key));
         const unseen = left.filter((group) => !seen(group));

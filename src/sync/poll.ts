@@ -202,11 +202,13 @@ export function createPolling(deps: {
       .execute(async (trx) => {
         // Before anything is stored: whether it still may be. What brings no news needs no second step.
         const step = changes.length === 0 ? stepAfter(0) : { round: moved };
-        if (!(await stepRound(trx, claimed, step))) return false;
+        const held = await stepRound(trx, claimed, step);
+        if (!held) return false;
         const columns: StatusColumns = {
           last_polled_at: now().toISOString(),
+          ...(isLast && !held.askedMeanwhile && { state: 'IDLE' }),
           ...(isLast && {
-            ...{ state: 'IDLE', last_synced_at: now().toISOString(), consecutive_failures: 0, problem: null },
+            ...{ last_synced_at: now().toISOString(), consecutive_failures: 0, problem: null },
             ...{ progress_done: null, progress_total: null },
             ...(status?.provesItself && { distrust: status.distrust }),
             ...(status?.provesItself && status.distrust === 0 && { delivery: 'WEBHOOK' }),

@@ -91,16 +91,16 @@ export interface RoundStep {
 }
 
 /**
- * Within the transaction that stores what was read, before all else. False: the lease is lost, and nothing may be
- * stored. What was asked for meanwhile stays due.
+ * Within the transaction that stores what was read, before all else. Undefined: the lease is lost, and nothing may be
+ * stored. What was asked for meanwhile stays due, and its state is the one to show.
  */
 export async function stepRound(
   db: Kysely<Tables>,
   claimed: ClaimedRound,
   step: RoundStep,
-): Promise<boolean> {
+): Promise<{ askedMeanwhile: boolean } | undefined> {
   const { round, cursor, nextPollAt, quietPolls, met = false, release = false } = step;
-  const { rows } = await sql`
+  const { rows } = await sql<{ askedMeanwhile: boolean }>`
     update sync_rounds set
       lease_until = case when ${release} then null else ${lease} end,
       lease_owner = case when ${release} then null else lease_owner end,
@@ -114,8 +114,9 @@ export async function stepRound(
         when requested is distinct from ${claimed.requested}::text then '-infinity'
         else ${nextPollAt ?? null}::timestamptz end
     where ${own(claimed)} and lease_owner = ${claimed.lease} and lease_until > now()
-    returning 1`.execute(db);
-  return rows.length === 1;
+    returning requested is distinct from (case when ${met} then null else ${claimed.requested}::text end)
+      as "askedMeanwhile"`.execute(db);
+  return rows[0];
 }
 
 /** Those that are still held: a page may take longer than a lease. */

@@ -182,6 +182,36 @@ describe.each(databaseKinds)('sync, %s', (_kind, open) => {
     ]);
   });
 
+  it('shows what was asked for during a poll until that is done', async () => {
+    await synced('Invoice');
+    await product.admin('POST', 'faults', {
+      count: 1,
+      match: { pathContains: '/v3/company/' },
+      delayMs: 1_500,
+      afterProcessing: true,
+      drop: false,
+    });
+    await due('Invoice');
+    const polls = async () => (await product.requests('/v3/company/')).length;
+    const before = await polls();
+    await vi.waitFor(async () => expect(await polls()).toBeGreaterThan(before), { timeout: 10_000 });
+    const { lastPolledAt } = await status('Invoice');
+    await product.query(
+      `mutation ($id: ID!) { syncConnection(input: { connectionId: $id, resource: "Invoice", full: true }) {
+        problem { code } } }`,
+      { id: connection.id },
+      account,
+    );
+    await vi.waitFor(async () => expect((await status('Invoice')).lastPolledAt).not.toBe(lastPolledAt), {
+      timeout: 10_000,
+      interval: 10,
+    });
+    const told = async () => (await events('Invoice')).filter(([, source]) => source === 'USER');
+    // Whoever sees it idle may rely on that.
+    await synced('Invoice');
+    expect((await told()).map(([kind]) => kind)).toEqual(['SYNC_STARTED', 'SYNC_COMPLETED']);
+  });
+
   it('pages through what is stored', async () => {
     await synced();
     const found: string[] = [];

@@ -39,6 +39,19 @@ describe('the product under abuse of its webhook addresses', { timeout: 120_000 
   });
   const rssMiB = async () =>
     Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+  /**
+   * What it takes for one round of work beyond what it had: the least of up to four rounds. One may meet it between two
+   * collections of garbage; what is held grows in each.
+   */
+  const leastGrowthMiB = async (work: () => Promise<void>) => {
+    const grown: number[] = [];
+    while (grown.length < 4 && Math.min(...grown) > 16) {
+      const before = await rssMiB();
+      await work();
+      grown.push((await rssMiB()) - before);
+    }
+    return Math.min(...grown);
+  };
   const post = async (body: Buffer, headers: Record<string, string>) => {
     const answer = await fetch(`${product.url}/webhooks/quickbooks`, {
       method: 'POST',
@@ -114,14 +127,10 @@ describe('the product under abuse of its webhook addresses', { timeout: 120_000 
     };
     // What a process that has never had a long body gets ready for it, it keeps.
     for (let i = 0; i < 10; i++) await hold();
-    // One round may meet the process between two collections of garbage; what is held grows in each.
-    const grown: number[] = [];
-    for (let round = 0; round < 4 && Math.min(...grown) > 16; round++) {
-      const before = await rssMiB();
+    const fiveTimes = async () => {
       for (let i = 0; i < 5; i++) await hold();
-      grown.push((await rssMiB()) - before);
-    }
-    expect(Math.min(...grown)).toBeLessThanOrEqual(16);
+    };
+    expect(await leastGrowthMiB(fiveTimes)).toBeLessThanOrEqual(16);
     expect((await processes.tell(product, valid())).status).toBe(200);
   });
 
@@ -195,8 +204,7 @@ describe('the product under abuse of its webhook addresses', { timeout: 120_000 
           statuses[status] = (statuses[status] ?? 0) + 1;
     };
     await round(1_500);
-    const before = await rssMiB();
-    await round(1_500);
+    const grownMiB = await leastGrowthMiB(() => round(1_500));
     expect(
       Object.keys(statuses)
         .map(Number)
@@ -204,7 +212,7 @@ describe('the product under abuse of its webhook addresses', { timeout: 120_000 
     ).toEqual([]);
     // Each of them was met.
     for (const status of [200, 400, 401, 404, 413, 415]) expect(statuses[status]).toBeGreaterThan(0);
-    expect((await rssMiB()) - before).toBeLessThanOrEqual(16);
+    expect(grownMiB).toBeLessThanOrEqual(16);
     expect(product.output()).not.toContain('"level":50');
   });
 

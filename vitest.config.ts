@@ -1,22 +1,31 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { nodeFlags, nodeSettings } from './test/support/node.ts';
-import { SlowestFirst } from './test/support/slowestFirst.ts';
+import { InShares, shares } from './test/support/shares.ts';
 
-export default defineConfig({
+/** What all tests run with. */
+export const common = {
   resolve: {
     // The file that Node itself takes: Vite's choice would be a second instance of the library.
     alias: [{ find: /^graphql$/, replacement: fileURLToPath(import.meta.resolve('graphql')) }],
   },
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/postgresServer.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // One more than the processors of a small machine: many tests wait for other processes.
-    maxWorkers: 3,
-    sequence: { sequencer: SlowestFirst },
+    // Twice the processors of a small machine: many tests wait for other processes, or for time to pass.
+    maxWorkers: 4,
     execArgv: [...nodeFlags],
     env: nodeSettings,
+  },
+};
+/** One for all that run together. */
+export const globalSetup = ['test/support/postgresServer.ts'];
+
+export default defineConfig({
+  test: {
+    globalSetup,
+    maxWorkers: common.test.maxWorkers,
+    sequence: { sequencer: InShares },
+    projects: shares.map((share) => ({ ...common, test: { ...common.test, ...share } })),
   },
 });

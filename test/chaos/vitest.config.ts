@@ -1,11 +1,8 @@
 import { mergeConfig } from 'vitest/config';
-import common from '../../vitest.config.ts';
+import { common, globalSetup } from '../../vitest.config.ts';
 
 /** The long fault runs, one at a time: `npm run test:chaos`. */
-export default mergeConfig(
-  { ...common, test: { ...common.test, include: [] } },
-  {
-    root: new URL('../..', import.meta.url).pathname,
-    test: { include: ['test/chaos/*.chaos.ts'], maxWorkers: 1, fileParallelism: false },
-  },
-);
+export default mergeConfig(common, {
+  root: new URL('../..', import.meta.url).pathname,
+  test: { include: ['test/chaos/*.chaos.ts'], globalSetup, maxWorkers: 1, fileParallelism: false },
+});

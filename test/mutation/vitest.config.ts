@@ -1,5 +1,5 @@
 import { mergeConfig } from 'vitest/config';
-import common from '../../vitest.config.ts';
+import { common, globalSetup } from '../../vitest.config.ts';
 import { groups } from './judges.ts';
 
 const file = process.env.MUTATED_FILE!;
@@ -11,9 +11,10 @@ const onDatabase = judges.some((judge) => !withoutDatabase.test(judge)) || file 
 
 /** The tests that judge the mutants of one file. */
 export default mergeConfig(
-  { ...common, test: { ...common.test, include: [], execArgv: [], ...(!onDatabase && { globalSetup: [] }) } },
+  { ...common, test: { ...common.test, execArgv: [] } },
   {
     test: {
+      globalSetup: onDatabase ? globalSetup : [],
       // What a module makes when it is loaded is broken only for whoever loads it anew. With a database that takes too long.
       isolate: !onDatabase,
       include: judges.map((judge) => `test/${judge}.test.ts`),

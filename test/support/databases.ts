@@ -59,6 +59,8 @@ export async function postgresDatabase(options: TestDatabaseOptions = {}): Promi
 interface Used {
   url: string;
   drop(): Promise<void>;
+  /** One session for as long as there is the database: to open another takes longer than to empty it. */
+  run: Run;
   pristine: Pristine;
 }
 
@@ -66,31 +68,33 @@ interface Used {
 const shelf = createShelf<Used>({
   async make() {
     const { url, drop } = await createDatabase(templateDatabase);
-    return { url, drop, pristine: await inSession(url, pristineOf) };
+    const client = await connect(url);
+    const run: Run = async (statements) => {
+      const results: unknown = await client.query(statements);
+      return ([results].flat().at(-1) as pg.QueryResult<object>).rows[0];
+    };
+    const dropIt = () => client.end().then(drop);
+    return { url, drop: dropIt, run, pristine: await pristineOf(run) };
   },
   // Whoever is still connected, as a process that was left running, is cut off first: they would see the next test.
-  isEmptied: ({ url, pristine }) =>
-    inSession(url, async (run) => {
+  async isEmptied({ run, pristine }) {
+    try {
       await run(
         'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
       );
-      return isEmptied(run, pristine);
-    }).catch(() => false),
+      return await isEmptied(run, pristine);
+    } catch {
+      return false;
+    }
+  },
   drop: ({ drop }) => drop(),
 });
 
-async function inSession<T>(url: string, work: (run: Run) => Promise<T>): Promise<T> {
+async function connect(url: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => {});
   await client.connect();
-  try {
-    return await work(async (statements) => {
-      const results: unknown = await client.query(statements);
-      return ([results].flat().at(-1) as pg.QueryResult<object>).rows[0];
-    });
-  } finally {
-    await client.end();
-  }
+  return client;
 }
 
 export async function emptyPostgresUrl(): Promise<{ url: string; drop(): Promise<void> }> {

@@ -12,8 +12,9 @@ export const common = {
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
-    // Twice the processors of a small machine: many tests wait for other processes, or for time to pass.
-    maxWorkers: 4,
+    // One more than the processors of a small machine: many tests wait for other processes. With two more, some that
+    // start many processes were too late.
+    maxWorkers: 3,
     execArgv: [...nodeFlags],
     env: nodeSettings,
   },

@@ -31,7 +31,6 @@ const apart = [
   'sync/poll',
   'processes',
   'webhooks/processes',
-  'calls/sharedOnPostgres',
   'drain',
   'sync/outages',
   'webhooks/abuse',

@@ -128,11 +128,11 @@ export function createCaller(options: CallerOptions): Caller {
    * One attempt, reported to the breaker; undefined when making the request took so long that the turn is over.
    * @param heed what a failure means, asked before its place is free: who waits for that must know of a pause
    */
-  const tryWith = async <T>(
+  const tryWith = async (
     { slot, permit }: Turn,
     run: Run,
-    heed: (failure: Failed) => T,
-  ): Promise<Tried<T> | undefined> => {
+    heed: (failure: Failed) => Meaning,
+  ): Promise<Tried | undefined> => {
     const { call, breaker, life } = run;
     const told = (judged: Judged) =>
       judged.fault ? { failure: judged, means: heed(judged) } : { response: judged.response };
@@ -246,7 +246,7 @@ export function createCaller(options: CallerOptions): Caller {
       try {
         let reauthenticated = false;
         let failures = 0;
-        const heed = (failure: Failed) =>
+        const heed = (failure: Failed): Meaning =>
           failure.fault.code === 'UNAUTHENTICATED' && call.reauthenticate
             ? { renew: call.reauthenticate }
             : decide(call, failure, ++failures, own);
@@ -330,9 +330,11 @@ interface Integration {
   breakers: Map<string, CircuitBreaker>;
   usual: Run['usual'];
 }
-type Tried<T> = { response: HttpResponse } | { failure: Failed; means: T };
+type Tried = { response: HttpResponse } | { failure: Failed; means: Meaning };
 /** `cause` ends the call here, or where there is no time or turn for the retry. */
 type Decision = { retry: boolean; delayMs: number; cause: IntegrationError };
+/** A refused token may be renewed first. */
+type Meaning = Decision | { renew: NonNullable<Call['reauthenticate']> };
 /** A provider that says nothing for this long counts as failing even where a shorter deadline ended the attempt. */
 const silenceMs = 1_000;
 /** Failures of the provider: they pass, and count for its breaker. */

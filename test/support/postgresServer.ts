@@ -29,7 +29,7 @@ export default async function startPostgresServer(project: TestProject): Promise
     port: await freePort(),
     persistent: false,
     createPostgresUser: process.getuid?.() === 0,
-    // Half of what a connection takes would be 4,096 rounds of a hash of the password.
+    // A fifth of what a connection takes would be 4,096 rounds of a hash of the password.
     initdbFlags: ['--encoding=UTF8', '--no-sync', '-c', 'scram_iterations=1'],
     postgresFlags: [
       ...['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200'],

@@ -35,7 +35,7 @@ describe.each(databaseKinds)('a subscriber, %s', (_kind, open) => {
   });
   afterAll(() => edge?.close());
 
-  it('that is cut off a hundred times misses nothing and is given nothing twice', async () => {
+  it('that is cut off a hundred times or more misses nothing and is given nothing twice', async () => {
     const history = await edge.product.query('{ connections { events(first: 100) { nodes { cursor } } } }');
     const { nodes } = (history.data as any).connections[0].events; // oxlint-disable-line typescript/no-explicit-any -- an answer
     let cursor = (nodes as { cursor: string }[]).at(-1)!.cursor;
@@ -48,7 +48,9 @@ describe.each(databaseKinds)('a subscriber, %s', (_kind, open) => {
       }
     })();
     const seen: string[] = [];
-    for (let cut = 0; cut <= 100; cut++) {
+    for (let cuts = 0, last = false; !last; cuts++) {
+      // On a busy machine the writer may be behind the cuts: they go on until it has written as much.
+      last = cuts >= 100 && written.length > 100;
       const sockets: WebSocket[] = [];
       class Noted extends WebSocket {
         constructor(url: string, protocol: string) {
@@ -72,7 +74,7 @@ describe.each(databaseKinds)('a subscriber, %s', (_kind, open) => {
           },
         );
       });
-      if (cut < 100) {
+      if (!last) {
         await pause(Math.random() * 30);
       } else {
         writing = false;
@@ -86,7 +88,6 @@ describe.each(databaseKinds)('a subscriber, %s', (_kind, open) => {
       cursor = received.at(-1)?.cursor ?? cursor;
     }
     expect(seen).toEqual(written);
-    expect(written.length).toBeGreaterThan(100);
     await edge.readers(0);
   });
 });

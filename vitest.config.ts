@@ -20,7 +20,7 @@ export const common = {
   },
 };
 /** One for all that run together. */
-export const globalSetup = ['test/support/postgresServer.ts'];
+export const globalSetup = ['test/support/postgresServer.ts', 'test/support/programs.ts'];
 
 export default defineConfig({
   test: {

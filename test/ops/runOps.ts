@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { nodeFlags, nodeSettings } from '../support/node.ts';
+import { nodeFlags, nodeSettings, programOf } from '../support/node.ts';
 
 const ops = fileURLToPath(new URL('../../src/ops/ops.ts', import.meta.url));
 
@@ -12,7 +12,7 @@ export interface Ended {
 
 /** Runs the operator's command with nothing of the test's own environment but what it needs to start. */
 export function startOps(settings: Record<string, string>, ...args: string[]) {
-  const child = spawn(process.execPath, [...nodeFlags, ops, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, programOf(ops), ...args], {
     env: { PATH: process.env.PATH, TZ: 'UTC', ...nodeSettings, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { nodeFlags, nodeSettings } from './node.ts';
+import { nodeFlags, nodeSettings, programOf } from './node.ts';
 
 /** A Node process of our own, to be talked to in lines and killed in every way. */
 export interface Child {
@@ -15,7 +15,7 @@ export interface Child {
 
 /** @param script a TypeScript file, e.g. `new URL('x.ts', import.meta.url)` */
 export function startChild(script: URL, ...args: string[]): Child {
-  const child = spawn(process.execPath, [...nodeFlags, script.pathname, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, programOf(script.pathname), ...args], {
     env: { ...process.env, ...nodeSettings },
     stdio: ['pipe', 'pipe', 'pipe'],
   });

@@ -1,10 +1,34 @@
 import { fileURLToPath } from 'node:url';
 
+/** The repository's, with a slash at its end. */
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
 /**
  * What Node's processes of the tests are started with: code that was compiled once is kept, and WebAssembly is not
  * optimised, which pays only in a process that lives longer. It halves what a start costs.
  */
 export const nodeFlags: readonly string[] = ['--liftoff-only'];
 export const nodeSettings: Readonly<Record<string, string>> = {
-  NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/node', import.meta.url)),
+  NODE_COMPILE_CACHE: `${root}node_modules/.cache/node`,
 };
+
+/** Where `programs.ts` puts its bundles. */
+export const bundles = `${root}node_modules/.cache/programs`;
+/** Set in a run of tests that has made them. */
+export const bundlesAreMade = 'TESTS_HAVE_BUNDLES';
+/** The programs that tests start many times, and what each is bundled as. */
+export const bundledAs: ReadonlyMap<string, string> = new Map(
+  [
+    'src/main.ts',
+    'src/ops/ops.ts',
+    'test/oauth/refreshingChild.ts',
+    'test/support/rotation/serviceAtWork.ts',
+    'test/calls/child.ts',
+    'test/db/child.ts',
+    'test/support/edgeLoad/badTraffic.ts',
+    'test/support/edgeLoad/goodTraffic.ts',
+  ].map((path) => [`${root}${path}`, `${bundles}/${path.replaceAll('/', '-').replace(/ts$/, 'js')}`]),
+);
+/** @returns what Node is to run for a program: its bundle, where this run has made one; else the file itself */
+export const programOf = (file: string): string =>
+  (process.env[bundlesAreMade] && bundledAs.get(file)) || file;

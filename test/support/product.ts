@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { migratedDataDir } from './migratedDump.ts';
-import { nodeFlags, nodeSettings } from './node.ts';
+import { nodeFlags, nodeSettings, programOf } from './node.ts';
 
 /** The product as its user runs it: its own process, real ports, nothing of it imported here. */
 export interface Product {
@@ -76,7 +76,7 @@ export async function startProduct(
 
 /** Runs the program with nothing of the test's own environment but what it needs to start. */
 export function runMain(settings: Record<string, string>, args: string[] = [], program = main) {
-  const child = spawn(process.execPath, [...nodeFlags, program, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, programOf(program), ...args], {
     env: { PATH: process.env.PATH, TZ: 'UTC', ...nodeSettings, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

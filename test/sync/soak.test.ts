@@ -12,7 +12,7 @@ describe('two processes that follow a workspace and a company through faults', (
     async () => {
       const report = await soak({
         followed: [followedSlack(), followedQuickBooks()],
-        ...{ seed: 7, durationMs: 90_000, happenings: 90, everyMs: 50, settleMs: 120_000 },
+        ...{ seed: 7, durationMs: 60_000, happenings: 90, everyMs: 50, settleMs: 120_000 },
         ...{ rateLimits: false, pollIntervalSeconds: 3, kills: true },
       });
       expect(report).toMatchObject({

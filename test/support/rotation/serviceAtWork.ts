@@ -3,16 +3,17 @@
  * until it is told to stop; then it prints what it saw. Each token says which account and version it is.
  */
 import { createInterface } from 'node:readline';
-import { systemClock } from '../../src/clock.ts';
-import { openDatabase } from '../../src/db/database.ts';
-import { createAccountKeys, sealedPlace } from '../../src/oauth/accountKeys.ts';
-import { parseMasterKeys } from '../../src/oauth/encryption.ts';
-import { addAccounts, plaintextOf } from '../support/sealedAccounts.ts';
+import { systemClock } from '../../../src/clock.ts';
+import { openDatabase } from '../../../src/db/database.ts';
+import { createAccountKeys, sealedPlace } from '../../../src/oauth/accountKeys.ts';
+import { parseMasterKeys } from '../../../src/oauth/encryption.ts';
+import { addAccounts, plaintextOf } from '../sealedAccounts.ts';
 
-const { databaseUrl, encryptionKeys, accounts, name } = JSON.parse(process.argv[2]!) as {
+const { databaseUrl, encryptionKeys, accounts, pauseMs, name } = JSON.parse(process.argv[2]!) as {
   databaseUrl: string;
   encryptionKeys: string;
   accounts: number;
+  pauseMs: number;
   name: string;
 };
 const { db, close } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 2 });
@@ -61,8 +62,7 @@ await Promise.all(
   Array.from({ length: 2 }, async () => {
     while (!stopped) {
       await once().catch((error: unknown) => seen.failures.push(String(error)));
-      // Four of them share two processors with the rotation and the database.
-      await systemClock.sleep(3);
+      await systemClock.sleep(pauseMs);
     }
   }),
 );

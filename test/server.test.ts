@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { consent, visit } from './support/browser.ts';
+import { migratedDataDir } from './support/migratedDump.ts';
 import { runMain, startProduct, type Product } from './support/product.ts';
 
 const secret = 'a shared secret of at least thirty-two bytes';
@@ -334,15 +336,13 @@ describe('a start that cannot succeed', () => {
 
   it('says which port is in use', async () => {
     const product = await startProduct();
-    const second = runMain({
-      PORT: new URL(product.url).port,
-      SANDBOX_PORT: '0',
-      DATA_DIR: `${product.dataDir}/b`,
-    });
+    const DATA_DIR = await migratedDataDir();
+    const second = runMain({ PORT: new URL(product.url).port, SANDBOX_PORT: '0', DATA_DIR });
     expect(await second.exited).toBe(1);
     expect(second.output()).toMatch(/PORT \d+ is in use/);
     await product.stop();
     await product.remove();
+    await rm(DATA_DIR, { recursive: true });
   });
 
   it.each([

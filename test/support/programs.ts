@@ -9,7 +9,7 @@ import { bundledAs, bundles, bundlesAreMade, root } from './node.ts';
  * Puts each program that tests start many times into a few files, once for a run; `programOf` finds them. Of what a
  * start of the product takes, more than half is finding and reading 1,700 modules.
  */
-export default async function bundlePrograms(project: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await bundle();
   project.onTestsRerun(bundle);
   process.env[bundlesAreMade] = 'yes';

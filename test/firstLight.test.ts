@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { consent, visit } from './support/browser.ts';
 import { emptyPostgresUrl } from './support/databases.ts';
-import { startProduct, type Product } from './support/product.ts';
+import { main, startProduct, type Product } from './support/product.ts';
 
 const connect = `mutation ($returnTo: String) {
   connect(input: { integrationId: "quickbooks", returnTo: $returnTo }) {
@@ -42,7 +42,8 @@ describe.each(['embedded', 'postgres'])('the product on a fresh %s database', (k
     const settings = { RETURN_TO_ORIGINS: 'https://app.example.com', LOG_LEVEL: 'debug' };
     // Empty: the very first start.
     const dataDir = await mkdtemp(join(tmpdir(), 'integrations-'));
-    product = await startProduct({ ...settings, ...(database && { DATABASE_URL: database.url }) }, dataDir);
+    const url = database && { DATABASE_URL: database.url };
+    product = await startProduct({ ...settings, ...url }, dataDir, main);
   });
   afterAll(async () => {
     await product?.stop();

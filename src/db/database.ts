@@ -1,5 +1,5 @@
 import type { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect, sql, type Dialect, type Logger } from 'kysely';
+import { Kysely, PGliteDialect, sql, type Logger } from 'kysely';
 import { openForAccount } from './accountDialect.ts';
 import { openEmbedded } from './embedded.ts';
 import { openPool, PoolDialect } from './postgres.ts';
@@ -66,13 +66,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const end = async () => {
       if (!pool.ending) await pool.end();
     };
-    const dialect = new PoolDialect({ pool });
-    const whole = common(dialect, log, end);
-    const forAccount = openForAccount(dialect, pool, log);
+    const forAccount = openForAccount(new PoolDialect({ pool }), pool, log);
+    const whole = common(forAccount(undefined), end);
     let raised = false;
     return {
       ...{ kind: 'postgres', databaseUrl, ...whole },
-      forAccount: (accountId) => forAccount(accountId, raised),
+      forAccount: (accountId) => forAccount(raised ? accountId : undefined),
       raiseWall: async () => (raised = await raiseWall(whole.db)),
     };
   }
@@ -87,14 +86,13 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       release();
     }
   };
-  const whole = common(new PGliteDialect({ pglite }), log, end);
+  const whole = common(new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }), ...log }), end);
   // One process, one user, who owns everything: the wall would stand open.
   const embedded = { forAccount: () => whole.db, raiseWall: () => Promise.resolve(false) };
   return { kind: 'embedded', pglite, ...whole, ...embedded };
 }
 
-function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void>) {
-  const db = new Kysely<Tables>({ dialect, ...log });
+function common(db: Kysely<Tables>, end: () => Promise<void>) {
   const close = async () => {
     try {
       await db.destroy();

@@ -7,9 +7,10 @@ import { postgresDatabase } from '../support/databases.ts';
 
 /** What `accountDialect.ts` makes of it that a session of PostgreSQL keeps named statements parsed, on its one client. */
 describe.each([
-  ['behind the wall', true],
-  ['without the wall', false],
-])('a session of one account, %s', (_how, walled) => {
+  ['of one account, behind the wall', true, (database: Database) => database.forAccount('a')],
+  ['of one account, without the wall', false, (database: Database) => database.forAccount('a')],
+  ['past all walls', false, (database: Database) => database.db],
+])('a session %s', (_how, walled, of) => {
   let tables: Database;
   let database: Database;
   let own: Kysely<Tables>;
@@ -31,7 +32,7 @@ describe.each([
     await run(`grant select, insert on notes to integrations_tenant`);
     database = await open();
     if (walled) await database.raiseWall();
-    own = database.forAccount('a');
+    own = of(database);
   });
   afterEach(() => database.close());
 

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { sql, type Kysely } from 'kysely';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -7,9 +9,10 @@ import { parseMasterKeys, UnsealError } from '../../src/oauth/encryption.ts';
 import { countByMasterKey } from '../../src/oauth/keyRotation.ts';
 import { readSealedRows, sealedTables, type SealedRow } from '../../src/oauth/sealedValues.ts';
 import { emptyPostgresUrl } from '../support/databases.ts';
+import { nodeFlags, nodeSettings } from '../support/node.ts';
 import { addAccounts, masterKey } from '../support/sealedAccounts.ts';
 import { eachWith, installations, postgresInstallation } from './installation.ts';
-import { runOps } from './runOps.ts';
+import { ops, runOps } from './runOps.ts';
 
 const [k1, k2, k3] = [masterKey('k1', 1), masterKey('k2', 2), masterKey('k3', 3)];
 const accountIds = (count: number) => Array.from({ length: count }, (_, i) => `account-${i}`);
@@ -39,6 +42,13 @@ describe('the command line', () => {
     const ended = await runOps({ DATA_DIR: '/nonexistent' }, ...args);
     expect(ended.stdout + ended.stderr).toMatch(text);
     expect(ended.code).toBe(code);
+  });
+
+  it('answers the same from its file as bundled', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, [...nodeFlags, ops, '--help'], {
+      env: { PATH: process.env.PATH, ...nodeSettings },
+    });
+    expect(stdout).toBe((await runOps({}, '--help')).stdout);
   });
 
   it('names a wrong setting in one line', async () => {

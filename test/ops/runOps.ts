@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { nodeFlags, nodeSettings, programOf } from '../support/node.ts';
 
-const ops = fileURLToPath(new URL('../../src/ops/ops.ts', import.meta.url));
+/** What users run. */
+export const ops = fileURLToPath(new URL('../../src/ops/ops.ts', import.meta.url));
 
 export interface Ended {
   code: number | null;

@@ -27,7 +27,7 @@ export const bundledAs: ReadonlyMap<string, string> = new Map(
     'test/db/child.ts',
     'test/support/edgeLoad/badTraffic.ts',
     'test/support/edgeLoad/goodTraffic.ts',
-  ].map((path) => [`${root}${path}`, `${bundles}/${path.replaceAll('/', '-').replace(/ts$/, 'js')}`]),
+  ].map((path) => [`${root}${path}`, `${bundles}/${path.replaceAll('/', '-').replace(/ts$/, 'mjs')}`]),
 );
 /** @returns what Node is to run for a program: its bundle, where this run has made one; else the file itself */
 export const programOf = (file: string): string =>

@@ -31,16 +31,17 @@ export interface GraphQLAnswer {
   }[];
 }
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** What users run. */
+export const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /**
  * @param dataDir default: a new one, migrated already
- * @param program its `src/main.ts`, where it is not this one's
+ * @param program a `src/main.ts`; default: this one's, bundled where this run has done that
  */
 export async function startProduct(
   settings: Record<string, string> = {},
   dataDir?: string,
-  program = main,
+  program = programOf(main),
 ): Promise<Product> {
   const directory = dataDir ?? (await migratedDataDir());
   const child = runMain({ PORT: '0', SANDBOX_PORT: '0', DATA_DIR: directory, ...settings }, [], program);
@@ -75,8 +76,8 @@ export async function startProduct(
 }
 
 /** Runs the program with nothing of the test's own environment but what it needs to start. */
-export function runMain(settings: Record<string, string>, args: string[] = [], program = main) {
-  const child = spawn(process.execPath, [...nodeFlags, programOf(program), ...args], {
+export function runMain(settings: Record<string, string>, args: string[] = [], program = programOf(main)) {
+  const child = spawn(process.execPath, [...nodeFlags, program, ...args], {
     env: { PATH: process.env.PATH, TZ: 'UTC', ...nodeSettings, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

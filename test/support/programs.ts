@@ -20,7 +20,7 @@ async function bundle() {
   const build = await rolldown({
     cwd: root,
     platform: 'node',
-    input: Object.fromEntries([...bundledAs].map(([file, bundle]) => [basename(bundle, '.js'), file])),
+    input: Object.fromEntries([...bundledAs].map(([file, bundle]) => [basename(bundle, '.mjs'), file])),
     // Reads files that lie beside its own.
     external: ['@electric-sql/pglite'],
     plugins: [
@@ -34,5 +34,9 @@ async function bundle() {
     ],
     logLevel: 'silent',
   });
-  await build.write({ dir: bundles, format: 'esm', entryFileNames: '[name].js' });
+  // By its name Node knows a module: it need not look.
+  await build.write({
+    ...{ dir: bundles, format: 'esm' },
+    ...{ entryFileNames: '[name].mjs', chunkFileNames: '[name]-[hash].mjs' },
+  });
 }

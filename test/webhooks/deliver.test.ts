@@ -157,7 +157,7 @@ describe.each(databaseKinds)('the working off of deliveries, %s', (_kind, open) 
       await product.admin('DELETE', 'faults');
       // Time enough between the jumps for what was begun: its deadline goes by the clock that jumps.
       await until(async () => {
-        await pass(product, 120_000, 1_000);
+        await pass(product, 120_000, 400);
         expect(await known()).toEqual({ PROCESSED: 11 });
       }, 40_000);
     },

@@ -120,7 +120,7 @@ export function createCore(deps: {
     probeIntervalMs: deps.probeIntervalMs,
   });
   const receiver = createReceiver({
-    ...{ db, catalog, secrets: webhookSecrets, clock, log },
+    ...{ db: database.named, catalog, secrets: webhookSecrets, clock, log },
     ...(metrics && { onReceived: metrics.webhookReceived }),
   });
   const deliveries = createDeliveries({

@@ -17,7 +17,7 @@ import type { Tables } from './tables.ts';
 /**
  * One Kysely for an account: everything that it runs is held to that account's rows by the second wall (see
  * `secondWall.ts`); without an account, past it. Cheap, for all of them share the pool. A single statement takes one round
- * trip, with the wall as without. Behind it a text holds one statement. None is streamed.
+ * trip, with the wall as without. A text holds one statement, and none is streamed.
  *
  * A named statement (see `statements.ts`) is kept parsed by each session that has run it, and so is what the wall puts
  * before every statement. A session that no longer has one, or has one that the tables no longer fit, is given it anew.
@@ -96,7 +96,8 @@ class AccountConnection implements DatabaseConnection {
   }
 
   async begin({ isolationLevel, accessMode }: TransactionSettings): Promise<void> {
-    if (isolationLevel ?? accessMode) throw new Error('Transactions have no settings of their own.');
+    if (isolationLevel ?? accessMode)
+      throw new Error('Transactions for one account have no settings of their own.');
     try {
       await this.#client.query(this.#scope.begin());
     } catch (error) {
@@ -127,23 +128,16 @@ class AccountConnection implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery & Partial<NamedQuery<R>>): Promise<QueryResult<R>> {
     const statement = { name: query.name ?? '', text: query.sql, values: query.parameters };
-    const { command, rowCount, rows } = await this.#run<R & pg.QueryResultRow>(statement);
+    const { command, rowCount, rows } = this.#inTransaction
+      ? await this.#client.query<R & pg.QueryResultRow>(extended(unnamed(statement)))
+      : await runAlone<R>(this.#client, this.#sessions, this.#scope.set, statement);
     const changes = ['INSERT', 'UPDATE', 'DELETE', 'MERGE'].includes(command);
     return { rows, ...(changes && { numAffectedRows: BigInt(rowCount ?? 0) }) };
   }
 
-  #run<R extends pg.QueryResultRow>(statement: Statement): Promise<pg.QueryResult<R>> {
-    const { text, values } = statement;
-    if (!this.#scope.set && (this.#inTransaction || statement.name === ''))
-      return this.#client.query<R>(text, [...values]);
-    return this.#inTransaction
-      ? this.#client.query<R>(extended(unnamed(statement)))
-      : runAlone<R>(this.#client, this.#sessions, this.#scope.set, statement);
-  }
-
   // oxlint-disable-next-line require-yield -- nothing of ours streams
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    await Promise.reject(new Error('Statements are not streamed.'));
+    await Promise.reject(new Error('Statements for one account are not streamed.'));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect, sql, type Logger } from 'kysely';
+import { Kysely, PGliteDialect, sql, type Dialect, type Logger } from 'kysely';
 import { openForAccount } from './accountDialect.ts';
 import { openEmbedded } from './embedded.ts';
 import { openPool, PoolDialect } from './postgres.ts';
@@ -19,6 +19,8 @@ export type Database = EmbeddedDatabase | PostgresDatabase;
 interface Common {
   /** Past all walls: for what is looked for in all accounts. */
   db: Kysely<Tables>;
+  /** Past all walls as well, and keeps what is named (see `statements.ts`), which Kysely's own driver does not. */
+  named: Kysely<Tables>;
   /**
    * For one account: where the second wall stands (see `secondWall.ts`), no statement of it sees or changes another's
    * rows, whatever it forgets to say.
@@ -66,11 +68,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     const end = async () => {
       if (!pool.ending) await pool.end();
     };
-    const forAccount = openForAccount(new PoolDialect({ pool }), pool, log);
-    const whole = common(forAccount(undefined), end);
+    const dialect = new PoolDialect({ pool });
+    const whole = common(dialect, log, end);
+    const forAccount = openForAccount(dialect, pool, log);
     let raised = false;
     return {
-      ...{ kind: 'postgres', databaseUrl, ...whole },
+      ...{ kind: 'postgres', databaseUrl, ...whole, named: forAccount(undefined) },
       forAccount: (accountId) => forAccount(raised ? accountId : undefined),
       raiseWall: async () => (raised = await raiseWall(whole.db)),
     };
@@ -86,13 +89,18 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       release();
     }
   };
-  const whole = common(new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }), ...log }), end);
+  const whole = common(new PGliteDialect({ pglite }), log, end);
   // One process, one user, who owns everything: the wall would stand open.
-  const embedded = { forAccount: () => whole.db, raiseWall: () => Promise.resolve(false) };
+  const embedded = {
+    named: whole.db,
+    forAccount: () => whole.db,
+    raiseWall: () => Promise.resolve(false),
+  };
   return { kind: 'embedded', pglite, ...whole, ...embedded };
 }
 
-function common(db: Kysely<Tables>, end: () => Promise<void>) {
+function common(dialect: Dialect, log: { log?: Logger }, end: () => Promise<void>) {
+  const db = new Kysely<Tables>({ dialect, ...log });
   const close = async () => {
     try {
       await db.destroy();

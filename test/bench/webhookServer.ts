@@ -17,7 +17,7 @@ export const ways = ['ours', 'one insert for each', 'HMAC only'] as const;
 export type Way = (typeof ways)[number];
 
 async function serve(way: Way, databaseUrl: string): Promise<FastifyInstance> {
-  const { db } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 10 });
+  const { named: db } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 10 });
   const receiver = createReceiver({
     db,
     catalog: createCatalog([

@@ -9,7 +9,7 @@ import { postgresDatabase } from '../support/databases.ts';
 describe.each([
   ['of one account, behind the wall', true, (database: Database) => database.forAccount('a')],
   ['of one account, without the wall', false, (database: Database) => database.forAccount('a')],
-  ['past all walls', false, (database: Database) => database.db],
+  ['past all walls', false, (database: Database) => database.named],
 ])('a session %s', (_how, walled, of) => {
   let tables: Database;
   let database: Database;

@@ -1,5 +1,5 @@
 import { mergeConfig } from 'vitest/config';
-import { common, globalSetup } from '../../vitest.config.ts';
+import { common } from '../../vitest.config.ts';
 import { groups } from './judges.ts';
 
 const file = process.env.MUTATED_FILE!;
@@ -14,7 +14,8 @@ export default mergeConfig(
   { ...common, test: { ...common.test, execArgv: [] } },
   {
     test: {
-      globalSetup: onDatabase ? globalSetup : [],
+      // Without the bundles of `programs.ts`: several of these run beside each other in one tree of modules.
+      globalSetup: onDatabase ? ['test/support/postgresServer.ts'] : [],
       // What a module makes when it is loaded is broken only for whoever loads it anew. With a database that takes too long.
       isolate: !onDatabase,
       include: judges.map((judge) => `test/${judge}.test.ts`),

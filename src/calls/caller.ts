@@ -166,8 +166,10 @@ export function createCaller(options: CallerOptions): Caller {
       if (judged.response) learn(call, judged.response);
       return told(judged);
     } catch (error) {
-      outcome = error instanceof TimeoutReached ? 'TIMEOUT' : 'DEADLINE_EXCEEDED';
+      const ended = error instanceof DeadlineReached || error === call.signal?.reason;
+      outcome = ended ? 'DEADLINE_EXCEEDED' : 'PROVIDER_ERROR';
       if (error instanceof TimeoutReached) {
+        outcome = 'TIMEOUT';
         failed(breaker, permit);
         return told(judge(timedOut, call.classify, clock.now()));
       }

@@ -30,7 +30,7 @@ export function openForAccount(
 ): (accountId: string | undefined) => Kysely<Tables> {
   const adapter = dialect.createAdapter();
   const compiler = dialect.createQueryCompiler();
-  const sessions: Sessions = { forgot: 0 };
+  const sessions: Sessions = { forgot: 0, had: 0 };
   return (accountId) => {
     const scope = accountId === undefined ? noScope : scopeOf(accountId);
     const own: Dialect = {
@@ -150,15 +150,19 @@ const unnamed = (statement: Statement): Statement => ({ ...statement, name: '' }
 
 /** What has become of the sessions of a pool. */
 interface Sessions {
-  /** How often one did not have what it was given. */
+  /** How often one did not have what it was given, less what is long ago. */
   forgot: number;
+  /** How many statements they have answered since they first forgot one. */
+  had: number;
 }
 
 /**
  * Sessions do not forget, but a PgBouncer that pools transactions and does not follow prepared statements gives another
- * one each time. Seen so often, names are given up: they cost a second round trip each time.
+ * one each time. Seen so often, names are given up: they cost a second round trip each time. Seen now and then, as where
+ * somebody has told a session to forget, they are not.
  */
 const mostForgotten = 20;
+const longAgo = 1_000;
 const forgotten = '26000';
 
 /** The columns are others by now, or no longer go with the types that the session took the values to have. */
@@ -176,11 +180,14 @@ async function runAlone<R>(
       ? runPair<R>(client, first, second)
       : runPair<R>(client, first && unnamed(first), unnamed(second));
   try {
-    return await run().catch((error: { code?: string }) => {
+    const result = await run().catch((error: { code?: string }) => {
       if (error.code === forgotten) sessions.forgot++;
       else if (!outdated.includes(error.code ?? '')) throw error;
       return run();
     });
+    if (sessions.forgot > 0 && sessions.forgot < mostForgotten && ++sessions.had % longAgo === 0)
+      sessions.forgot--;
+    return result;
   } catch (error) {
     // Its own leads to the socket; this one to whoever asked.
     if (error instanceof Error) Error.captureStackTrace(error);

@@ -48,6 +48,13 @@ describe('the report of a call', () => {
       [],
     ],
     [
+      'PROVIDER_ERROR for a bug of ours in an attempt',
+      {},
+      { throws: new RangeError('ours') },
+      'PROVIDER_ERROR',
+      ['PROVIDER_ERROR'],
+    ],
+    [
       'DEADLINE_EXCEEDED for a request that is not made in time',
       { request: () => new Promise(() => undefined) },
       {},
@@ -120,12 +127,13 @@ describe('a call that ends early', () => {
       false,
     ],
   ])('ends %s', async (_, step, leave, message, sent) => {
-    const { clock, call, ending, script } = play();
+    const { clock, call, ending, script, attempts } = play();
     script(step);
     const leaving = new AbortController();
     clock.timer(500, () => leave(leaving));
     const end = await ending(call({ signal: leaving.signal, deadlineAtMs: clock.now() + 800 }), 800);
     expect(end).toMatchObject({ code: 'DEADLINE_EXCEEDED', message, sent });
+    expect(attempts).toMatchObject([{ outcome: 'DEADLINE_EXCEEDED' }]);
   });
 
   it('ends at its deadline in a retry, whatever was before', async () => {

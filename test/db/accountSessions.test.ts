@@ -156,6 +156,15 @@ describe.each([
     expect(await kept()).toEqual(both(1));
   });
 
+  it('is still asked by name where what was forgotten is long ago', async () => {
+    await divide(1);
+    for (let i = 0; i < 19; i++) await fail('26000');
+    for (let i = 0; i < 1_000; i++) await divide(2);
+    await sql`deallocate all`.execute(database.db);
+    await divide(3);
+    expect(await kept()).toEqual(both(1));
+  });
+
   it('takes back a transaction that fails, and keeps one that does not', async () => {
     const insert = (db: Kysely<Tables>, id: string) => sql`insert into notes values (${id})`.execute(db);
     const failing = own.transaction().execute(async (trx) => {

@@ -33,10 +33,8 @@ describe('the embedded database on disk', () => {
   const make = () => fillDataDir(dataDir);
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-  it('is private to its user and refuses a second process within a second, until the first is gone', async () => {
-    await (await openDatabase({ dataDir, poolSize: 1 })).close();
-    expect(statSync(dataDir).mode & 0o777).toBe(0o700);
-    expect(statSync(join(dataDir, 'db')).mode & 0o777).toBe(0o700);
+  it('refuses a second process within a second, until the first is gone', async () => {
+    await make();
     const holder = start('hold');
     expect(await holder.line()).toBe('open');
     const startedAt = performance.now();
@@ -73,20 +71,26 @@ describe('the embedded database on disk', () => {
     expect(tookMs).toBeLessThan(10_000);
   });
 
-  it('starts after its first start was killed half way', { timeout: 60_000 }, async () => {
-    const first = start('hold');
-    await expect
-      .poll(() => existsSync(join(dataDir, 'db', 'PG_VERSION')), { timeout: 30_000, interval: 1 })
-      .toBe(true);
-    first.signal('SIGKILL');
-    await first.ended;
-    expect(existsSync(join(dataDir, 'db.creating'))).toBe(true);
-    // What a kill a few milliseconds earlier leaves.
-    rmSync(join(dataDir, 'db', 'global', 'pg_control'), { force: true });
+  it(
+    'starts after its first start was killed half way, private to its user',
+    { timeout: 60_000 },
+    async () => {
+      const first = start('hold');
+      await expect
+        .poll(() => existsSync(join(dataDir, 'db', 'PG_VERSION')), { timeout: 30_000, interval: 1 })
+        .toBe(true);
+      first.signal('SIGKILL');
+      await first.ended;
+      expect(existsSync(join(dataDir, 'db.creating'))).toBe(true);
+      // What a kill a few milliseconds earlier leaves.
+      rmSync(join(dataDir, 'db', 'global', 'pg_control'), { force: true });
 
-    expect(await start('hold').line()).toBe('open');
-    expect(existsSync(join(dataDir, 'db.creating'))).toBe(false);
-  });
+      expect(await start('hold').line()).toBe('open');
+      expect(existsSync(join(dataDir, 'db.creating'))).toBe(false);
+      for (const directory of [dataDir, join(dataDir, 'db')])
+        expect(statSync(directory).mode & 0o777).toBe(0o700);
+    },
+  );
 
   it('says in one line that its files are damaged', async () => {
     await make();

@@ -106,11 +106,12 @@ describe.each(databaseKinds)('the cost of what is stored, %s', (_kind, open) => 
     source: string,
     most: number,
     variables: (size: number) => object = () => ({}),
+    some = sizes,
   ) => {
     await product.admin('DELETE', 'requests');
     const answers = [];
     const statements = new Set<string>();
-    for (const size of sizes) {
+    for (const size of some) {
       product.statements.length = 0;
       const { data, errors } = await product.query(source, { ...variables(size) }, `${size}`);
       expect(errors).toBeUndefined();
@@ -157,8 +158,9 @@ describe.each(databaseKinds)('the cost of what is stored, %s', (_kind, open) => 
     ['a status', 'status: [ACTIVE, DISCONNECTED]', 1],
     ['both', 'integrationId: "quickbooks", status: ACTIVE', 0],
   ])('is the same statements for lists of %s', async (_what, filters, all) => {
-    const found = await forEverySize(`{ connections(${filters}) { ${everything} } }`, 6);
-    expect(found.map((list) => list.length)).toEqual(sizes.map((size) => (all ? size : 1)));
+    const few = [1, 50];
+    const found = await forEverySize(`{ connections(${filters}) { ${everything} } }`, 6, undefined, few);
+    expect(found.map((list) => list.length)).toEqual(few.map((size) => (all ? size : 1)));
   });
 
   it('is the same statements for 1, 50 and 500 references to connections', async () => {

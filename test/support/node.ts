@@ -12,10 +12,10 @@ export const nodeSettings: Readonly<Record<string, string>> = {
   NODE_COMPILE_CACHE: `${root}node_modules/.cache/node`,
 };
 
-/** Where `programs.ts` puts its bundles. */
-export const bundles = `${root}node_modules/.cache/programs`;
-/** Set in a run of tests that has made them. */
-export const bundlesAreMade = 'TESTS_HAVE_BUNDLES';
+/** Where the bundles of a run lie, each run's in a folder of its own. Packages must be found from there. */
+export const bundleFolders = `${root}node_modules/.cache/programs`;
+/** The folder, in a run of tests that has made them. */
+export const bundlesOfRun = 'TESTS_BUNDLES';
 /** The programs that tests start many times, and what each is bundled as. */
 export const bundledAs: ReadonlyMap<string, string> = new Map(
   [
@@ -27,8 +27,11 @@ export const bundledAs: ReadonlyMap<string, string> = new Map(
     'test/db/child.ts',
     'test/support/edgeLoad/badTraffic.ts',
     'test/support/edgeLoad/goodTraffic.ts',
-  ].map((path) => [`${root}${path}`, `${bundles}/${path.replaceAll('/', '-').replace(/ts$/, 'mjs')}`]),
+  ].map((path) => [`${root}${path}`, path.replaceAll('/', '-').replace(/\.ts$/, '')]),
 );
 /** @returns what Node is to run for a program: its bundle, where this run has made one; else the file itself */
-export const programOf = (file: string): string =>
-  (process.env[bundlesAreMade] && bundledAs.get(file)) || file;
+export function programOf(file: string): string {
+  const folder = process.env[bundlesOfRun];
+  const bundle = bundledAs.get(file);
+  return folder && bundle ? `${folder}/${bundle}.mjs` : file;
+}

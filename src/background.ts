@@ -26,8 +26,9 @@ export function createBackground(
         onError(error);
         return false;
       });
-      if (!more)
-        await clock.sleep(everyMs * (0.75 + clock.random() / 2), stopping.signal).catch(() => undefined);
+      // The embedded database answers without the event loop, which has its turn here: round after round would stop all else.
+      if (more) await new Promise(setImmediate);
+      else await clock.sleep(everyMs * (0.75 + clock.random() / 2), stopping.signal).catch(() => undefined);
     }
   };
   return {

@@ -54,6 +54,20 @@ export function createUpkeep(deps: {
   /** Takes due ones by moving their next time: one that is lost in a crash waits for that. */
   const takeDue = () =>
     db
+      // Read again by some plan, its limit would count anew, past the rows that are locked already.
+      .with(
+        (cte) => cte('due').materialized(),
+        (own) =>
+          own
+            .selectFrom('connections')
+            .select(['account_id', 'id'])
+            .where('status', '=', 'ACTIVE')
+            .where('probe_at', '<=', new Date(clock.now()))
+            .orderBy('probe_at')
+            .limit(batch)
+            .forUpdate()
+            .skipLocked(),
+      )
       .updateTable('connections')
       .set({
         probe_at: sql<Date>`${new Date(clock.now())}::timestamptz
@@ -63,15 +77,7 @@ export function createUpkeep(deps: {
         eb(
           refTuple('account_id', 'id'),
           'in',
-          selectFrom('connections')
-            .select(['account_id', 'id'])
-            .where('status', '=', 'ACTIVE')
-            .where('probe_at', '<=', new Date(clock.now()))
-            .orderBy('probe_at')
-            .limit(batch)
-            .forUpdate()
-            .skipLocked()
-            .$asTuple('account_id', 'id'),
+          selectFrom('due').select(['account_id', 'id']).$asTuple('account_id', 'id'),
         ),
       )
       .returning(['account_id', 'id', 'checked_at'])

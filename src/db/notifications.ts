@@ -57,16 +57,16 @@ export function openNotifications(options: {
       query_timeout: answerWithinMs,
       keepAlive: true,
     });
-    const lost = new Promise<never>((_, reject) => {
-      own.on('error', reject);
-      own.on('end', () => reject(new Error('The database closed the line for notifications.')));
-    });
-    lost.catch(() => {});
+    const line = new AbortController();
+    const hangUp = () => line.abort(closing.signal.reason);
+    closing.signal.addEventListener('abort', hangUp, { once: true });
+    own.on('error', (error) => line.abort(error));
+    own.on('end', () => line.abort(new Error('The database closed the line for notifications.')));
     own.on('notification', ({ channel, payload = '' }) => {
       for (const listener of listeners.get(channel) ?? []) listener.notified(payload);
     });
     try {
-      await Promise.race([own.connect(), lost]);
+      await own.connect();
       let before: Promise<unknown> = Promise.resolve();
       const inTurn = (statement: string) =>
         (before = before.catch(() => {}).then(() => own.query(statement)));
@@ -76,11 +76,12 @@ export function openNotifications(options: {
       for (const listener of [...listeners.values()].flat()) listener.connected?.();
       // A line whose other end has gone silently says nothing: only a question tells.
       for (;;) {
-        await Promise.race([clock.sleep(heartbeatMs, closing.signal), lost]);
-        await Promise.race([inTurn('select 1'), lost]);
+        await clock.sleep(heartbeatMs, line.signal);
+        await inTurn('select 1');
       }
     } finally {
       ask = undefined;
+      closing.signal.removeEventListener('abort', hangUp);
       own.removeAllListeners('end');
       await own.end().catch(() => {});
     }

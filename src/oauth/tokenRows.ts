@@ -134,13 +134,12 @@ export function createTokenRows(deps: {
       const owner = clock.randomUUID();
       const due = sql<Date>`greatest(refresh_due_at, refresh_retry_at)`;
       const taken = await db
-        .updateTable('oauth_tokens')
-        .set({ lease_owner: owner, lease_until: until(leaseMs) })
-        .where(({ eb, refTuple, selectFrom }) =>
-          eb(
-            refTuple('account_id', 'provider'),
-            'in',
-            selectFrom('oauth_tokens')
+        // Read again by some plan, its limit would count anew, past the rows that are locked already.
+        .with(
+          (cte) => cte('due').materialized(),
+          (own) =>
+            own
+              .selectFrom('oauth_tokens')
               .select(['account_id', 'provider'])
               .where('refresh_due_at', 'is not', null)
               .where(due, '<=', new Date(clock.now()))
@@ -148,8 +147,15 @@ export function createTokenRows(deps: {
               .orderBy(due)
               .limit(most)
               .forUpdate()
-              .skipLocked()
-              .$asTuple('account_id', 'provider'),
+              .skipLocked(),
+        )
+        .updateTable('oauth_tokens')
+        .set({ lease_owner: owner, lease_until: until(leaseMs) })
+        .where(({ eb, refTuple, selectFrom }) =>
+          eb(
+            refTuple('account_id', 'provider'),
+            'in',
+            selectFrom('due').select(['account_id', 'provider']).$asTuple('account_id', 'provider'),
           ),
         )
         .returningAll()

@@ -337,7 +337,7 @@ export function createPolling(deps: {
 
   const takeRounds = async (): Promise<boolean> => {
     const free = concurrency - busy.size;
-    // From before the look, which may just miss what is news during it.
+    // From before the look, which may just miss what is news during it. `stop` is news, too.
     const news = wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2));
     const claimed = free > 0 ? await claimRounds(db, free, now()) : [];
     for (const one of claimed) {
@@ -353,12 +353,9 @@ export function createPolling(deps: {
         });
       busy.add(work);
     }
-    if (claimed.length < free || free === 0) await Promise.race([news, stopped]);
+    if (claimed.length < free || free <= 0) await news;
     return true;
   };
-  const stopped = new Promise<void>((resolve) => {
-    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
   const rounds = createBackground(clock, lookEveryMs, takeRounds, (error) =>
     log.warn({ err: error }, 'due syncs cannot be looked for'),
   );

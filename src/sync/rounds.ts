@@ -58,14 +58,19 @@ const lease = sql`now() + ${leaseSeconds} * interval '1 second'`;
 const own = (claimed: ClaimedRound) => sql`
   account_id = ${claimed.accountId} and connection_id = ${claimed.connectionId}::uuid and resource = ${claimed.resource}`;
 
-/** Takes up to `count` that are due, the longest waiting first. One statement, and flat whatever is due. */
+/**
+ * Takes up to `count` that are due, the longest waiting first. One statement, and flat whatever is due. Materialized:
+ * in a plan that reads a subquery again, its limit would count anew, past the rows that are locked already.
+ */
 export async function claimRounds(db: Kysely<Tables>, count: number, now: Date): Promise<ClaimedRound[]> {
   const { rows } = await sql<ClaimedRound>`
-    update sync_rounds r set lease_owner = gen_random_uuid(), lease_until = ${lease}
-    from (select account_id, connection_id, resource from sync_rounds
+    with due as materialized (
+      select account_id, connection_id, resource from sync_rounds
       where next_poll_at <= ${now} and coalesce(lease_until, '-infinity') < now()
-      order by next_poll_at limit ${count} for update skip locked) due
-    left join sync_statuses s
+      order by next_poll_at limit ${count} for update skip locked
+    )
+    update sync_rounds r set lease_owner = gen_random_uuid(), lease_until = ${lease}
+    from due left join sync_statuses s
       on s.account_id = due.account_id and s.connection_id = due.connection_id and s.resource = due.resource
     where r.account_id = due.account_id and r.connection_id = due.connection_id and r.resource = due.resource
     returning r.account_id as "accountId", r.connection_id as "connectionId", r.resource, r.cursor, r.round,

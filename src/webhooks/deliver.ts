@@ -391,7 +391,7 @@ export function createDeliveries(deps: {
 
   const takeQueues = async (): Promise<boolean> => {
     const free = concurrency - busy.size;
-    // From before the look, which may just miss what is news during it.
+    // From before the look, which may just miss what is news during it. `stop` is news, too.
     const news = wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2));
     const claimed = free > 0 ? await claimQueues(db, free, now()) : [];
     for (const queue of claimed) {
@@ -405,12 +405,9 @@ export function createDeliveries(deps: {
         });
       busy.add(work);
     }
-    if (claimed.length < free || free === 0) await Promise.race([news, stopped]);
+    if (claimed.length < free || free <= 0) await news;
     return true;
   };
-  const stopped = new Promise<void>((resolve) => {
-    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 
   const onError = (error: unknown) => log.warn({ err: error }, 'deliveries cannot be looked for');
   const rounds = [

@@ -100,13 +100,14 @@ const insert = statement(
  */
 export async function claimUnclaimed(db: Kysely<Tables>): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    with ready as (
+    with found as materialized (
+      select u.* from webhook_deliveries u where u.connection_id is null and exists (
+        select from connections k where k.status = 'ACTIVE' and k.integration_id = u.integration_id
+          and k.external_id = u.account_external_id)
+      order by u.received_at limit 1000 for update skip locked
+    ), ready as (
       select d.id as old_id, d.*, c.account_id as owner, c.id as own_connection, c.generation as own_generation
-      from (select u.* from webhook_deliveries u where u.connection_id is null and exists (
-          select from connections k where k.status = 'ACTIVE' and k.integration_id = u.integration_id
-            and k.external_id = u.account_external_id)
-        order by u.received_at limit 1000 for update skip locked) d
-      join connections c on c.status = 'ACTIVE' and c.integration_id = d.integration_id
+      from found d join connections c on c.status = 'ACTIVE' and c.integration_id = d.integration_id
         and c.external_id = d.account_external_id
     ), claimed as (
       insert into webhook_deliveries (id, account_id, integration_id, connection_id, account_external_id, generation,
@@ -136,11 +137,13 @@ const pruneBatch = 1_000;
 export async function pruneDeliveries(db: Kysely<Tables>, now: Date): Promise<boolean> {
   const before = (hours: number) => new Date(now.getTime() - hours * 3_600_000);
   const { numAffectedRows = 0n } = await sql`
-    delete from webhook_deliveries where id in (
+    with old as materialized (
       select id from webhook_deliveries
       where received_at < ${before(keptDays * 24)}
         or received_at < ${before(unclaimedHours)} and connection_id is null
-      order by received_at limit ${pruneBatch} for update skip locked)`.execute(db);
+      order by received_at limit ${pruneBatch} for update skip locked
+    )
+    delete from webhook_deliveries where id in (select id from old)`.execute(db);
   return numAffectedRows === BigInt(pruneBatch);
 }
 
@@ -158,14 +161,20 @@ const leaseSeconds = 30;
 /** Well before that. */
 export const renewEveryMs = 8_000;
 
-/** Takes up to `count` connections that have work, the longest waiting first. */
+/**
+ * Takes up to `count` connections that have work, the longest waiting first. Materialized: in a plan that reads a subquery
+ * again, its limit would count anew, past the rows that are locked already.
+ */
 export async function claimQueues(db: Kysely<Tables>, count: number, now: Date): Promise<ClaimedQueue[]> {
   const { rows } = await sql<ClaimedQueue>`
+    with due as materialized (
+      select account_id, connection_id from delivery_queues
+      where due_at <= ${now} and due_at <> 'infinity' and coalesce(lease_until, '-infinity') < now()
+      order by due_at limit ${count} for update skip locked
+    )
     update delivery_queues q
     set lease_owner = gen_random_uuid(), lease_until = now() + ${leaseSeconds} * interval '1 second'
-    from (select account_id, connection_id from delivery_queues
-      where due_at <= ${now} and due_at <> 'infinity' and coalesce(lease_until, '-infinity') < now()
-      order by due_at limit ${count} for update skip locked) due
+    from due
     where q.account_id = due.account_id and q.connection_id = due.connection_id
     returning q.account_id as "accountId", q.connection_id as "connectionId", q.version,
       q.lease_owner as lease`.execute(db);

@@ -21,6 +21,8 @@ import { alternate, medians } from './rounds.ts';
 import { secret, ways, type Way } from './webhookServer.ts';
 
 const senders = 64;
+/** Of which the webhooks tell, in turn: each is looked up, gets its row, and its queue is made due. */
+const companies = 500;
 const backlog = { deliveries: 20_000, connections: 500 };
 
 export const webhooks: Bench = {
@@ -72,7 +74,14 @@ type Measure = (forMs: number) => Promise<Figures>;
 
 /** Sends from a process of its own. */
 export async function sendToAll({ seconds, databaseUrl }: { seconds: number; databaseUrl: string }) {
-  const servers = await Promise.all(ways.map((way) => openServer(way, databaseUrl)));
+  const { db } = await openDatabase({ databaseUrl, dataDir: '', poolSize: 1 });
+  const run = randomUUID();
+  await sql`insert into connections (account_id, id, integration_id, status, external_id, generation)
+    select ${run} || i, gen_random_uuid(), 'quickbooks', 'ACTIVE', ${run} || i, 1
+    from generate_series(0, ${companies - 1}::int) i`.execute(db);
+  await sql`analyze connections`.execute(db);
+  await db.destroy();
+  const servers = await Promise.all(ways.map((way) => openServer(way, databaseUrl, run)));
   const [ours, each, hmac] = servers.map((server) => server.measure) as [Measure, Measure, Measure];
   const forMs = Math.min(seconds, 4) * 1_000;
   const found = await alternate(
@@ -112,7 +121,7 @@ async function receiving(seconds: number, databaseUrl: string, report: Report): 
   report({ metric: 'one at a time, ours by one insert', value: idle, unit: 'ratio', goal: { atMost: 1.2 } });
 }
 
-async function openServer(way: Way, databaseUrl: string) {
+async function openServer(way: Way, databaseUrl: string, run: string) {
   const child = forkNode(fileURLToPath(new URL('webhookServer.ts', import.meta.url)), [way, databaseUrl]);
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   const processorMs = async () => {
@@ -121,8 +130,10 @@ async function openServer(way: Way, databaseUrl: string) {
     return cpuMs;
   };
   const dispatcher = new Agent({ connections: senders, pipelining: 1 });
+  let sent = 0;
   const send = async () => {
-    const event = { id: randomUUID(), realm: '9341452881001001', entity: 'invoice', externalId: '41' };
+    const realm = `${run}${sent++ % companies}`;
+    const event = { id: randomUUID(), realm, entity: 'invoice', externalId: '41' };
     const body = Buffer.from(JSON.stringify(cloudEvents([event])));
     const startedAt = performance.now();
     const answer = await request(`http://127.0.0.1:${port}/webhooks/quickbooks`, {

@@ -30,10 +30,9 @@ const forAllAccounts = [
   // Of a company that several accounts may have connected, each is told.
   /^with given as \(select \* from unnest\(/,
   /^select "id" from "connections" where "integration_id" = \$1 and "external_id" = \$2 /,
-  /^update sync_rounds r set lease_owner = .* for update skip locked\) due /,
-  /^update delivery_queues q set lease_owner = .* for update skip locked\) due /,
-  /^update "oauth_tokens" set "lease_owner" = .* in \(select .* for update skip locked\) /,
-  /^update "connections" set "probe_at" = .* in \(select .* for update skip locked\) /,
+  /^with due as materialized \(select .* for update skip locked \) update (sync_rounds|delivery_queues) \w set lease_owner = /,
+  /^with "due" as materialized \(select .* for update skip locked\) update "oauth_tokens" set "lease_owner" = /,
+  /^with "due" as materialized \(select .* for update skip locked\) update "connections" set "probe_at" = /,
   /^select "account_id", "state_hash" from "oauth_authorizations" where "grant_encrypted" is not null /,
   /^select account_id, id from connections where status = 'DISCONNECTED' /,
   /^delete from sync_events where \(account_id, sequence\) in \(select /,

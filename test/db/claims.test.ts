@@ -14,25 +14,16 @@ import { addAccounts, masterKey } from '../support/sealedAccounts.ts';
 const k1 = masterKey('k1', 1);
 const accounts = Array.from({ length: 40 }, (_, i) => `account-${i}`);
 
-/** Makes plans likely that read a subquery again for each row of what it is joined with. */
-const nestedLoops = [
-  'hashjoin',
-  'mergejoin',
-  'material',
-  'memoize',
-  'hashagg',
-  'sort',
-  'indexscan',
-  'bitmapscan',
-];
+/** Without these, PostgreSQL likes to read a subquery again for each row of what it is joined with. */
+const costly = 'hashjoin mergejoin material memoize hashagg sort indexscan bitmapscan'.split(' ');
 
-/** A process that were given more than it asked for would be over its limit, and might wait for the end of that for ever. */
+/** Who is given more than it has room for works on more than it may, and removes for longer than it should. */
 describe.each(databaseKinds)('what takes up to so many, %s', (_kind, open) => {
   let database: Database;
   beforeEach(async () => {
     database = await open({ poolSize: 1 });
     await addAccounts(database.db, k1, accounts, { tokensOnly: true });
-    for (const one of nestedLoops) await sql.raw(`set enable_${one} = off`).execute(database.db);
+    for (const one of costly) await sql.raw(`set enable_${one} = off`).execute(database.db);
   });
   afterEach(async () => {
     await sql`reset all`.execute(database.db);

@@ -40,7 +40,7 @@ const apart = [
   'execution/executor',
 ];
 /** They need a quiet machine, and come last. */
-const quiet = ['overload', 'edgeLoad'];
+const quiet = ['overload', 'edgeLoad', 'calls/sharedOnPostgres'];
 
 const pathOf = (name: string) => `test/${name}.test.ts`;
 const own = [...apart, ...quiet].map(pathOf);

@@ -166,13 +166,13 @@ export function createCaller(options: CallerOptions): Caller {
       if (judged.response) learn(call, judged.response);
       return told(judged);
     } catch (error) {
-      const ended = error instanceof DeadlineReached || error === call.signal?.reason;
-      outcome = ended ? 'DEADLINE_EXCEEDED' : 'PROVIDER_ERROR';
       if (error instanceof TimeoutReached) {
         outcome = 'TIMEOUT';
         failed(breaker, permit);
         return told(judge(timedOut, call.classify, clock.now()));
       }
+      const isEnded = error instanceof DeadlineReached || error === call.signal?.reason;
+      outcome = isEnded ? 'DEADLINE_EXCEEDED' : 'PROVIDER_ERROR';
       // A deadline is its caller's, but silence for a second says something about the provider.
       if (error instanceof DeadlineReached && clock.monotonic() - startedAt >= silenceMs)
         failed(breaker, permit);

@@ -46,11 +46,11 @@ describe.each(databaseKinds)('what takes up to so many, %s', (_kind, open) => {
       keys: createAccountKeys(parseMasterKeys(k1), systemClock),
       clock: systemClock,
     });
-  const delivered = (count: number, days: number, more = { connection: true }) =>
+  const delivered = (count: number, { days = 0, isClaimed = true }) =>
     sql`insert into webhook_deliveries (id, account_id, integration_id, connection_id, account_external_id, event_id,
         notice, received_at)
-      select gen_random_uuid(), case when ${more.connection} then account_id end, integration_id,
-        case when ${more.connection} then id end, external_id, 'event ' || i, '{"kind":"missed"}',
+      select gen_random_uuid(), case when ${isClaimed} then account_id end, integration_id,
+        case when ${isClaimed} then id end, external_id, 'event ' || i, '{"kind":"missed"}',
         now() - ${days} * interval '1 day'
       from (select * from connections limit 1) c, generate_series(1, ${count}::int) i`.execute(database.db);
   const deliveries = async () =>
@@ -88,7 +88,7 @@ describe.each(databaseKinds)('what takes up to so many, %s', (_kind, open) => {
   });
 
   it('removes no more deliveries', async () => {
-    await delivered(1_500, 40);
+    await delivered(1_500, { days: 40 });
     expect(await pruneDeliveries(database.db, now())).toBe(true);
     expect(await deliveries()).toBe(500);
     expect(await pruneDeliveries(database.db, now())).toBe(false);
@@ -99,7 +99,7 @@ describe.each(databaseKinds)('what takes up to so many, %s', (_kind, open) => {
     await sql`update connections set external_id = 'theirs' where account_id = 'account-0'`.execute(
       database.db,
     );
-    await delivered(1_500, 0, { connection: false });
+    await delivered(1_500, { isClaimed: false });
     await sql`update webhook_deliveries set account_external_id = 'theirs'`.execute(database.db);
     expect(await claimUnclaimed(database.db)).toBe(1_000);
     expect(await claimUnclaimed(database.db)).toBe(500);

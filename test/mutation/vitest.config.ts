@@ -14,7 +14,7 @@ export default mergeConfig(
   { ...common, test: { ...common.test, execArgv: [] } },
   {
     test: {
-      // Without the bundles of `programs.ts`: to make them takes longer than to judge a mutant.
+      // Without the bundles of `programs.ts`: no judge starts a program.
       globalSetup: onDatabase ? ['test/support/postgresServer.ts'] : [],
       // What a module makes when it is loaded is broken only for whoever loads it anew. With a database that takes too long.
       isolate: !onDatabase,

@@ -18,6 +18,7 @@ const db = [
   'db/jobs.ts',
   'db/untilStored.ts',
   'db/wakeups.ts',
+  'db/leasedWork.ts',
   'db/notifications.ts',
 ];
 const pureOAuth = ['oauth/protocol.ts', 'oauth/encryption.ts'];

@@ -32,8 +32,7 @@ import { loadIntegrations, publicClients, type DescribedProvider } from './provi
 import type { Endpoints } from './providers/provider.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
-import { roundChannel } from './sync/poll.ts';
-import { endAllRoundLeases } from './sync/rounds.ts';
+import { endAllRoundLeases, roundChannel } from './sync/rounds.ts';
 import { deliveryChannel, endAllQueueLeases } from './webhooks/deliveryRows.ts';
 
 const usage = `Usage: npm start | npm run migrate

@@ -7,8 +7,10 @@ export interface RecordRef {
   externalId: string;
 }
 
+export const recordKey = ({ resource, externalId }: RecordRef) => JSON.stringify([resource, externalId]);
+
 /** What became of the read of one record; a null snapshot: the provider has no such record. */
-type Verdict = { snapshot: RecordSnapshot | null } | { failure: unknown };
+export type Verdict = { snapshot: RecordSnapshot | null } | { failure: unknown };
 
 export interface Verdicts {
   get(ref: RecordRef): Verdict;
@@ -38,13 +40,12 @@ export async function readTogether(
   read: (resource: string, ids: readonly string[]) => Promise<ReadonlyMap<string, RecordSnapshot>>,
 ): Promise<Verdicts> {
   const verdicts = new Map<string, Verdict>();
-  const keyOf = ({ resource, externalId }: RecordRef) => JSON.stringify([resource, externalId]);
 
   const ask = async (resource: string, ids: readonly string[]): Promise<void> => {
     try {
       const found = await read(resource, ids);
       for (const externalId of ids)
-        verdicts.set(keyOf({ resource, externalId }), { snapshot: found.get(externalId) ?? null });
+        verdicts.set(recordKey({ resource, externalId }), { snapshot: found.get(externalId) ?? null });
     } catch (failure) {
       const isCommon = failure instanceof IntegrationError && common.has(failure.code);
       if (ids.length > 1 && !isCommon) {
@@ -53,7 +54,7 @@ export async function readTogether(
         await ask(resource, ids.slice(middle));
         return;
       }
-      for (const externalId of ids) verdicts.set(keyOf({ resource, externalId }), { failure });
+      for (const externalId of ids) verdicts.set(recordKey({ resource, externalId }), { failure });
     }
   };
 
@@ -64,5 +65,5 @@ export async function readTogether(
       return batchesOf(records, resource, ids).map((batch) => ask(resource, batch));
     }),
   );
-  return { get: (ref) => verdicts.get(keyOf(ref))! };
+  return { get: (ref) => verdicts.get(recordKey(ref))! };
 }

@@ -30,7 +30,7 @@ import type { Endpoints } from '../../src/providers/provider.ts';
 import { quickbooks } from '../../src/providers/quickbooks.ts';
 import { slack } from '../../src/providers/slack.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
-import { roundChannel } from '../../src/sync/poll.ts';
+import { roundChannel } from '../../src/sync/rounds.ts';
 import { deliveryChannel } from '../../src/webhooks/deliveryRows.ts';
 import { consent } from './browser.ts';
 import type { OpenTestDatabase } from './databases.ts';

@@ -49,14 +49,27 @@ export function createGroupCommit<Row>(options: {
     return batch.filter((entry) => !entry.settled);
   };
   const commit = async (batch: readonly Entry<Row>[]) => {
+    let failure: NotStored | undefined;
     try {
       await write(batch.flatMap((entry) => entry.rows));
-      for (const entry of batch) entry.resolve();
     } catch (cause) {
-      for (const entry of batch) entry.reject(new NotStored('the database did not take it', { cause }));
-    } finally {
-      inFlight--;
-      schedule();
+      failure = new NotStored('the database did not take it', { cause });
+    }
+    inFlight--;
+    // The database has its next batch before the many who wait are answered.
+    begin();
+    setImmediate(() => {
+      for (const entry of batch)
+        if (failure) entry.reject(failure);
+        else entry.resolve();
+    });
+  };
+  const begin = () => {
+    while (inFlight < batchesInFlight && waiting.length > 0) {
+      const batch = take();
+      if (batch.length === 0) continue;
+      inFlight++;
+      void commit(batch);
     }
   };
   const schedule = () => {
@@ -64,12 +77,7 @@ export function createGroupCommit<Row>(options: {
     scheduled = true;
     setImmediate(() => {
       scheduled = false;
-      while (inFlight < batchesInFlight && waiting.length > 0) {
-        const batch = take();
-        if (batch.length === 0) continue;
-        inFlight++;
-        void commit(batch);
-      }
+      begin();
     });
   };
 

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import type { TestProject } from 'vitest/node';
 import { openDatabase } from '../../src/db/database.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import startPostgresServer from '../support/postgresServer.ts';
@@ -8,15 +7,16 @@ import startPostgresServer from '../support/postgresServer.ts';
 /** Of rate-limiter-flexible. */
 export const flexibleTable = 'flexible';
 
+/** What is committed is on disk, as PostgreSQL does it by itself, and its memory is of a small server's size. */
+const asInUse = ['-c', 'shared_buffers=1GB'];
+
 /** A migrated database that nobody else uses, on the server that `DATABASE_URL` names or on one of our own. */
 export async function openBenchDatabase(): Promise<{ url: string; close(): Promise<void> }> {
   const { DATABASE_URL } = process.env;
   let serverUrl = DATABASE_URL ?? '';
   const stop =
     DATABASE_URL === undefined
-      ? await startPostgresServer({
-          provide: (_name: string, value: string) => (serverUrl = value),
-        } as unknown as TestProject)
+      ? await startPostgresServer({ provide: (_name, value) => (serverUrl = String(value)) }, asInUse)
       : () => Promise.resolve();
   const name = `bench_${randomUUID().replaceAll('-', '')}`;
   await onServer(serverUrl, `create database ${name}`);

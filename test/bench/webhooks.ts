@@ -20,7 +20,9 @@ import { median, type Report } from './report.ts';
 import { alternate, medians } from './rounds.ts';
 import { secret, ways, type Way } from './webhookServer.ts';
 
+/** At one time; where the others have a processor's time left, more of them let batches overlap. */
 const senders = 64;
+const manySenders = 256;
 /** Of which the webhooks tell, in turn: each is looked up, gets its row, and its queue is made due. */
 const companies = 500;
 const backlog = { deliveries: 20_000, connections: 500 };
@@ -70,7 +72,7 @@ async function storing(databaseUrl: string, report: Report): Promise<void> {
 }
 
 type Figures = { perSecond: number; p99Ms: number; idleMs: number; cpuMs: number };
-type Measure = (forMs: number) => Promise<Figures>;
+type Measure = (forMs: number, senders: number) => Promise<Figures>;
 
 /** Sends from a process of its own. */
 export async function sendToAll({ seconds, databaseUrl }: { seconds: number; databaseUrl: string }) {
@@ -85,7 +87,14 @@ export async function sendToAll({ seconds, databaseUrl }: { seconds: number; dat
   const [ours, each, hmac] = servers.map((server) => server.measure) as [Measure, Measure, Measure];
   const forMs = Math.min(seconds, 4) * 1_000;
   const found = await alternate(
-    { ours: () => ours(forMs), each: () => each(forMs), hmac: () => hmac(forMs) },
+    {
+      ...{
+        ours: () => ours(forMs, senders),
+        each: () => each(forMs, senders),
+        hmac: () => hmac(forMs, senders),
+      },
+      ...{ oursOfMany: () => ours(forMs, manySenders), hmacOfMany: () => hmac(forMs, manySenders) },
+    },
     { rounds: 5 },
   );
   for (const server of servers) server.close();
@@ -106,10 +115,12 @@ async function receiving(seconds: number, databaseUrl: string, report: Report): 
   });
   const share = (metric: string, value: number, atLeast?: number) =>
     report({ metric, value, unit: 'ratio', ...(atLeast !== undefined && { goal: { atLeast } }) });
-  const rate = compare('received, 64 senders', '/s', 'perSecond');
+  const rate = compare(`received, ${senders} senders`, '/s', 'perSecond');
   report(rate.withHmac);
   report(rate.withEach);
   share('received, ours by HMAC only', found.ours.perSecond / found.hmac.perSecond, 0.5);
+  const ofMany = found.oursOfMany.perSecond / found.hmacOfMany.perSecond;
+  share(`received, ${manySenders} senders, ours by HMAC only`, ofMany, 0.5);
   share('received, ours by one insert for each', found.ours.perSecond / found.each.perSecond, 1.7);
   share('received, one insert for each by HMAC only', found.each.perSecond / found.hmac.perSecond);
   report(compare('received, processor time of a thousand', 'ms', 'cpuMs').withEach);
@@ -129,7 +140,7 @@ async function openServer(way: Way, databaseUrl: string, run: string) {
     const [{ cpuMs }] = (await once(child, 'message')) as [{ cpuMs: number }];
     return cpuMs;
   };
-  const dispatcher = new Agent({ connections: senders, pipelining: 1 });
+  const dispatcher = new Agent({ connections: manySenders, pipelining: 1 });
   let sent = 0;
   const send = async () => {
     const realm = `${run}${sent++ % companies}`;
@@ -144,7 +155,7 @@ async function openServer(way: Way, databaseUrl: string, run: string) {
     if (answer.statusCode !== 200) throw new Error(`${way} answered ${answer.statusCode}`);
     return performance.now() - startedAt;
   };
-  const measure: Measure = async (forMs) => {
+  const measure: Measure = async (forMs, count) => {
     const idle: number[] = [];
     for (let i = 0; i < 200; i++) idle.push(await send());
     const times: number[] = [];
@@ -153,7 +164,7 @@ async function openServer(way: Way, databaseUrl: string, run: string) {
     const sender = async () => {
       while (performance.now() - startedAt < forMs) times.push(await send());
     };
-    await Promise.all(Array.from({ length: senders }, sender));
+    await Promise.all(Array.from({ length: count }, sender));
     const perSecond = times.length / ((performance.now() - startedAt) / 1_000);
     const cpuMs = (((await processorMs()) - before) / times.length) * 1_000;
     const p99Ms = times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)]!;

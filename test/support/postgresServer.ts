@@ -18,8 +18,14 @@ declare module 'vitest' {
 /** The migrated database that `postgresDatabase()` copies. */
 export const templateDatabase = 'template_migrated';
 
+/** What is lost with the machine does not matter to a test, and memory is dear. */
+const forTests = ['-c', 'fsync=off', '-c', 'shared_buffers=64MB'];
+
 /** One PostgreSQL for a whole run of vitest; its global setup. */
-export default async function startPostgresServer(project: TestProject): Promise<() => Promise<void>> {
+export default async function startPostgresServer(
+  project: Pick<TestProject, 'provide'>,
+  settings: readonly string[] = forTests,
+): Promise<() => Promise<void>> {
   const databaseDir = await mkdtemp(join(tmpdir(), 'integrations-postgres-'));
   // As root the server runs as another user, who must get in.
   await chmod(databaseDir, 0o755);
@@ -33,7 +39,7 @@ export default async function startPostgresServer(project: TestProject): Promise
     initdbFlags: ['--encoding=UTF8', '--no-sync', '-c', 'scram_iterations=1'],
     postgresFlags: [
       ...['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'max_connections=200'],
-      ...['-c', 'fsync=off', '-c', 'shared_buffers=64MB'],
+      ...settings,
     ],
     onLog: (message) => output.push(message),
     onError: (error) => output.push(String(error)),

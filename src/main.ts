@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { createSchema } from '../resolvers/index.ts';
 import { budgetChannel, createBudgetRows } from './calls/budgetRows.ts';
 import { createAttempt, type Attempt } from './calls/attempt.ts';
@@ -9,6 +8,7 @@ import { recorded } from './calls/recorder.ts';
 import { createSharedRateLimiter } from './calls/sharedRateLimit.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { integrationsFile, readConfig, type Config } from './config.ts';
+import { configuredCatalog } from './configuredCatalog.ts';
 import { createCore } from './core.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { openJobs } from './db/jobs.ts';
@@ -16,6 +16,7 @@ import { isMigrated, migrate } from './db/migrate.ts';
 import { embeddedNotifications, openNotifications, type Notifications } from './db/notifications.ts';
 import { cureOfNoWall, currentUser } from './db/secondWall.ts';
 import { openDatabaseClock } from './db/databaseClock.ts';
+import { announce, firstQuery, openSandbox, tellWhereWebhooksGo } from './development.ts';
 import { ConfigurationError } from './errors.ts';
 import { eventChannel } from './events/events.ts';
 import { createResolveIdentity } from './identity.ts';
@@ -26,11 +27,8 @@ import { createMetrics } from './metrics.ts';
 import { findMissingMasterKeys } from './oauth/keyRotation.ts';
 import { revocationQueues } from './oauth/revocations.ts';
 import { endAllLeases, tokenChannel } from './oauth/tokenRows.ts';
-import type { ClientCredentials } from './oauth/protocol.ts';
-import { createCatalog, createReachOf, createRecordedAs, type Catalog } from './providers/catalog.ts';
+import { createReachOf, createRecordedAs, type Catalog } from './providers/catalog.ts';
 import { loadIntegrations, publicClients, type DescribedProvider } from './providers/configured/load.ts';
-import type { Endpoints } from './providers/provider.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
 import { createServer } from './server.ts';
 import { endAllRoundLeases, roundChannel } from './sync/rounds.ts';
 import { deliveryChannel, endAllQueueLeases } from './webhooks/deliveryRows.ts';
@@ -41,23 +39,6 @@ const usage = `Usage: npm start | npm run migrate
   migrate   brings the database up to date and ends
 
 Settings are environment variables; README.md lists them.
-`;
-
-const firstQuery = `mutation Connect {
-  connect(input: { integrationId: "quickbooks" }) {
-    authorizationUrl
-    problem { code message }
-  }
-}
-
-query Connections {
-  connections {
-    id
-    status
-    problem { code message actor }
-    profile { name }
-  }
-}
 `;
 
 /** What is stopped, last started first. */
@@ -93,8 +74,11 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
       { masterKeyId: id, dataKeys: count },
       'ENCRYPTION_KEYS lacks a key that is in use: the accounts it seals cannot be opened until it is back',
     );
-  const sandbox = config.sandbox.enabled ? await openSandbox(config) : undefined;
-  const catalog = catalogOf(described, config, sandbox);
+  const sandbox = config.sandbox.enabled
+    ? await openSandbox(config).catch(unlessInUse('SANDBOX_PORT', config.sandbox.port))
+    : undefined;
+  if (sandbox) stops.push(() => sandbox.close());
+  const catalog = configuredCatalog(described, config, sandbox);
   const addresses = { publicUrl: config.publicUrl, returnToOrigins: config.returnToOrigins };
 
   const metrics = createMetrics({
@@ -212,34 +196,6 @@ async function openMigrated(config: Config, log: Log): Promise<Database> {
   return database;
 }
 
-async function openSandbox(config: Config): Promise<Sandbox> {
-  const { port } = config.sandbox;
-  // In production it is not even loaded.
-  const { startSandbox } = await import('./sandbox/sandbox.ts');
-  const stateFile = join(config.dataDir, 'sandbox.json');
-  const sandbox = await startSandbox({ port, clock: systemClock, stateFile }).catch(
-    unlessInUse('SANDBOX_PORT', port),
-  );
-  stops.push(() => sandbox.close());
-  return sandbox;
-}
-
-/** What the emulated providers' consoles would be told by hand. MyCarrierPackets has an address for each connection. */
-async function tellWhereWebhooksGo(sandbox: Sandbox, port: number, log: Log): Promise<void> {
-  const here = `http://127.0.0.1:${port}/webhooks`;
-  for (const [setting, url] of [
-    ['quickbooks/webhook-endpoint', `${here}/quickbooks`],
-    ['slack/request-url', `${here}/slack`],
-  ]) {
-    const answer = await fetch(`${sandbox.url}/_admin/${setting}`, {
-      method: 'PUT',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ url }),
-    });
-    if (!answer.ok) log.warn({ setting, status: answer.status }, 'the sandbox sends no webhooks');
-  }
-}
-
 /** What processes on one PostgreSQL tell each other; an embedded database has one process, which tells itself. */
 function openLine(database: Database, clock: Clock, log: Log): Notifications {
   const notifications =
@@ -282,52 +238,6 @@ function openRecorder(directory: string, config: Config, catalog: Catalog, log: 
   );
 }
 
-/** An integration without credentials of its own is aimed at the sandbox, where there is one. */
-function catalogOf(
-  described: readonly DescribedProvider[],
-  config: Config,
-  sandbox: Sandbox | undefined,
-): Catalog {
-  const emulations: Record<string, Partial<Endpoints & ClientCredentials> | undefined> = {
-    quickbooks: sandbox?.quickbooks,
-    slack: sandbox?.slack,
-    mycarrierpackets: sandbox && {
-      tokenUrl: sandbox.myCarrierPackets.tokenUrl,
-      apiUrl: sandbox.myCarrierPackets.apiUrl,
-    },
-  };
-  const emulatedSecrets: Record<string, string | undefined> = {
-    slack: sandbox?.slack.signingSecret,
-    quickbooks: sandbox?.quickbooks.verifierToken,
-  };
-  return createCatalog(
-    described.map(({ provider, allowPrivateNetwork, isAimed }) => {
-      const { credentials, webhookSecrets, endpoints, rateLimit, retry } = config.integrations.get(
-        provider.id,
-      )!;
-      const { clientId, clientSecret, ...emulated } =
-        (!credentials && !isAimed && emulations[provider.id]) || {};
-      const own = credentials ?? (clientId && clientSecret ? { clientId, clientSecret } : undefined);
-      const following = endpoints.apiUrl === undefined ? {} : provider.endpointsAt?.(endpoints.apiUrl);
-      const aimed: Partial<Endpoints> = { ...emulated, ...following, ...endpoints };
-      const { refreshUrl, ...usual } = provider.endpoints;
-      return {
-        provider,
-        endpoints: { ...usual, ...(refreshUrl && !aimed.tokenUrl && { refreshUrl }), ...aimed },
-        limits: rateLimit ? [{ name: 'configured', ...rateLimit }] : provider.limits,
-        webhookSecrets:
-          webhookSecrets.length > 0 || credentials || isAimed
-            ? webhookSecrets
-            : [emulatedSecrets[provider.id]].filter((secret) => secret !== undefined),
-        retry: { ...provider.retry, ...retry },
-        ...(own && { credentials: own }),
-        allowPrivateNetwork,
-        aimedAt: Object.values(aimed).flatMap((url) => (URL.canParse(url) ? [new URL(url).host] : [])),
-      };
-    }),
-  );
-}
-
 async function isReady(database: Database): Promise<boolean> {
   const patience = new AbortController();
   const tooLong = systemClock.sleep(2_000, patience.signal).then(() => false);
@@ -349,31 +259,6 @@ function unlessInUse(setting: string, port: number): (error: NodeJS.ErrnoExcepti
       throw new ConfigurationError(`HOST and ${setting} ${port} cannot be listened on (${error.code})`);
     throw new ConfigurationError(`${setting} ${port} is in use: stop what listens there or set another`);
   };
-}
-
-function announce(config: Config, publicUrl: string, sandbox: Sandbox | undefined, log: Log): void {
-  if (config.identity.kind === 'development')
-    log.warn(
-      'x-account-id is believed without proof, from this machine only: set AUTH_JWKS_URL or AUTH_JWT_SECRET',
-    );
-  if (config.identity.kind === 'secret' && config.identity.secret.length < 32)
-    log.warn('AUTH_JWT_SECRET is shorter than the 32 bytes that HS256 asks for (RFC 7518)');
-  if (config.production) return;
-  process.stdout.write(`
-  GraphQL   ${publicUrl}/graphql
-  Console   ${publicUrl}/graphql (open it in a browser: GraphiQL, with a first query)
-  Sandbox   ${sandbox?.url ?? 'off'}
-
-  A first query to paste:
-
-    curl -s ${publicUrl}/graphql -H 'content-type: application/json' -H '${config.identity.kind === 'development' ? 'x-account-id: demo' : 'authorization: Bearer <token>'}' \\
-      -d '{"query":"mutation { connect(input: { integrationId: \\"quickbooks\\" }) { authorizationUrl problem { code message } } }"}'
-
-  Open the authorizationUrl in a browser, choose a company, and then ask:
-
-    { connections { id status externalId profile { name } } }
-
-`);
 }
 
 /** In order, the last started first. A second signal, or ten seconds after the delay, ends it at once. */

@@ -1,34 +1,26 @@
-import { ApolloServer, type ApolloServerOptionsWithGateway, type ApolloServerPlugin } from '@apollo/server';
-import {
-  ApolloServerPluginCacheControlDisabled,
-  ApolloServerPluginInlineTraceDisabled,
-  ApolloServerPluginLandingPageDisabled,
-  ApolloServerPluginSchemaReportingDisabled,
-  ApolloServerPluginUsageReportingDisabled,
-} from '@apollo/server/plugin/disabled';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import { callsReport, overBudget } from '../resolvers/callBudget.ts';
-import { createContext, forgetAsked, type Context, type Core } from '../resolvers/context.ts';
+import { forgetAsked, type Context, type Core } from '../resolvers/context.ts';
 import { createFormatError } from '../resolvers/formatError.ts';
 import { boundAnswers, usualAnswerLimits } from './answers.ts';
 import { callbackHeaders, callbackPage, returnAddress } from './callbackPage.ts';
 import type { CallbackAnswer } from './connections/connect.ts';
 import type { Clock } from './clock.ts';
-import { bodyOf, header, queryOf, toApollo, type Body } from './graphqlRequest.ts';
-import { createExecute, type Execute } from './execution/executor.ts';
-import { createGuard, statusOf, type Guard } from './guard/guard.ts';
+import { createExecute } from './execution/executor.ts';
+import { header } from './graphqlRequest.ts';
+import { graphqlRoutes, streamRoute } from './graphqlRoutes.ts';
+import { createGuard } from './guard/guard.ts';
 import type { Limits } from './guard/limits.ts';
 import { createSpending } from './guard/spending.ts';
-import { UnauthenticatedError, type Identity, type ResolveIdentity } from './identity.ts';
+import type { ResolveIdentity } from './identity.ts';
 import { takeLastRequests } from './lastRequests.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { createRouterProof, type RouterProof } from './routerProof.ts';
+import { graphqlError } from './refusals.ts';
+import { createRouterProof } from './routerProof.ts';
 import {
   createSubscriptions,
   shouldUpgrade,
-  type Subscriptions,
   type SubscriptionSettings,
 } from './subscriptions/subscriptions.ts';
 import type { Receiver } from './webhooks/receive.ts';
@@ -55,14 +47,6 @@ export interface ServerOptions {
   clock: Clock;
   log: Log;
 }
-
-/** What the GraphQL routes work with. */
-type Edge = ServerOptions & {
-  guard: Guard;
-  routerProof: RouterProof;
-  execute: Execute<Context>;
-  formatError: ReturnType<typeof createFormatError>;
-};
 
 /**
  * The HTTP edge. Every body arrives as the bytes that were sent (signatures are over bytes), at most 1 MiB; a slow
@@ -195,210 +179,4 @@ function webhookRoutes(app: FastifyInstance, { receiver }: ServerOptions): void 
   };
   app.post('/webhooks/:integrationId', handler);
   app.post('/webhooks/:integrationId/:connectionId', handler);
-}
-
-/** Who asks; undefined when nobody in particular, or when the request was answered because it may not be believed. */
-async function identify(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  body: Body,
-  { resolveIdentity, routerProof, production, log }: Edge,
-): Promise<Identity | undefined> {
-  const asked = 'json' in body ? body.json : undefined;
-  const isRouter = routerProof.holds({ secret: header(request, 'x-router-secret'), request: asked });
-  if (routerProof.isRequired && !isRouter) return void refuse(reply, 'Only the router may ask here.');
-  try {
-    const identity = await resolveIdentity({
-      isRouter,
-      forwarded: (asked as { extensions?: { jwt?: unknown } | null } | null | undefined)?.extensions?.jwt,
-      authorization: header(request, 'authorization'),
-      accountHeader: header(request, 'x-account-id'),
-      userHeader: header(request, 'x-user-id'),
-      remoteAddress: request.ip,
-    });
-    // The schema itself is shown to the router, and otherwise, where anybody can ask, to who is known.
-    if (!identity && production && !isRouter) return void refuse(reply, needsIdentity);
-    return identity;
-  } catch (error) {
-    if (error instanceof UnauthenticatedError) return void refuse(reply, error.message);
-    log.error({ err: error }, 'an identity could not be verified');
-    const message = 'The identity cannot be verified at present.';
-    return void graphqlError(reply, 500, 'INTERNAL_SERVER_ERROR', message);
-  }
-}
-
-function streamRoute(app: FastifyInstance, options: Edge, subscriptions: Subscriptions): void {
-  app.route({
-    method: ['GET', 'POST'],
-    url: '/graphql/stream',
-    async handler(request, reply) {
-      const mayOnlyRead = request.method === 'GET';
-      const body = mayOnlyRead ? queryOf(request) : bodyOf(request);
-      const identity = await identify(request, reply, body, options);
-      if (reply.sent) return reply;
-      if (!identity) return refuse(reply, needsIdentity);
-      if ('message' in body) return graphqlError(reply, body.status, 'BAD_REQUEST', body.message);
-      const lastEventId = header(request, 'last-event-id');
-      const asked = { request: body.json, identity, lastEventId, mayOnlyRead };
-      const refused = subscriptions.stream(reply.raw, asked);
-      return refused ? refusedWith(reply, refused.status, refused.errors) : reply.hijack();
-    },
-  });
-}
-
-async function graphqlRoutes(
-  app: FastifyInstance,
-  options: Edge,
-  subscriptions: Subscriptions,
-): Promise<void> {
-  const { core, production, guard, formatError, execute, log } = options;
-  const apollo = new ApolloServer<Context>({
-    gateway: executedBy(options.schema, execute),
-    introspection: !production,
-    csrfPrevention: true,
-    // A hash would stand for a text that the guard has not seen.
-    persistedQueries: false,
-    includeStacktraceInErrorResponses: false,
-    hideSchemaDetailsFromClientErrors: production,
-    stopOnTerminationSignals: false,
-    formatError,
-    logger: apolloLog(log),
-    // The cache-control plugin halves the throughput of lists; the others would report to a vendor.
-    plugins: [
-      ApolloServerPluginCacheControlDisabled(),
-      ApolloServerPluginInlineTraceDisabled(),
-      ApolloServerPluginLandingPageDisabled(),
-      ApolloServerPluginSchemaReportingDisabled(),
-      ApolloServerPluginUsageReportingDisabled(),
-      providerCallsPlugin(options.schema),
-    ],
-  });
-  await apollo.start();
-  app.addHook('onClose', () => apollo.stop());
-  let graphiql: Promise<string> | undefined;
-
-  app.route({
-    method: ['GET', 'POST'],
-    url: '/graphql',
-    async handler(request, reply) {
-      if (request.method === 'GET' && !production && request.headers.accept?.includes('text/html'))
-        return reply
-          .type('text/html; charset=utf-8')
-          .send(await (graphiql ??= renderPage(options.firstQuery)));
-      const isPost = request.method === 'POST';
-      const read = isPost ? bodyOf(request) : queryOf(request);
-      const identity = await identify(request, reply, read, options);
-      if (reply.sent) return reply;
-      // What is wrong with a GET is Apollo Server's to say.
-      if (isPost && 'message' in read) return graphqlError(reply, read.status, 'BAD_REQUEST', read.message);
-      const asked = 'json' in read ? read.json : undefined;
-      const body = isPost ? asked : undefined;
-      const refused = guard.overLimit(asked, identity?.accountId);
-      if (refused) return refusedWith(reply, statusOf(refused), [refused]);
-      const callback = await subscriptions.callback(header(request, 'accept'), body, identity);
-      if (callback) {
-        if (callback.start) reply.raw.once('close', callback.start);
-        // The router has hung up meanwhile: it will say so where it is posted to.
-        if (reply.raw.destroyed) callback.start?.();
-        return reply.code(callback.status).headers(callback.headers).send(callback.body);
-      }
-      const response = await apollo.executeHTTPGraphQLRequest({
-        httpGraphQLRequest: toApollo(request, body),
-        context: () => Promise.resolve(createContext(core, identity)),
-      });
-      reply.code(response.status ?? 200).headers(Object.fromEntries(response.headers));
-      return reply.send(
-        response.body.kind === 'complete' ? response.body.string : response.body.asyncIterator,
-      );
-    },
-  });
-}
-
-/** Apollo Server asks a gateway where it would otherwise execute by itself: the one way to have another executor. */
-function executedBy(
-  schema: GraphQLSchema,
-  execute: Execute<Context>,
-): ApolloServerOptionsWithGateway<Context>['gateway'] {
-  return {
-    load: () =>
-      Promise.resolve({
-        executor: async ({ document, operation, request: { operationName, variables = {} }, context }) =>
-          execute({
-            document,
-            operation,
-            operationName,
-            variables,
-            contextValue: context as unknown as Context,
-          }),
-      }),
-    onSchemaLoadOrUpdate(tell) {
-      tell({ apiSchema: schema, coreSupergraphSdl: '' });
-      return () => {};
-    },
-    stop: () => Promise.resolve(),
-  };
-}
-
-/** As `operations.execute` does it for the other transports. */
-function providerCallsPlugin(schema: GraphQLSchema): ApolloServerPlugin<Context> {
-  return {
-    requestDidStart: () =>
-      Promise.resolve({
-        async didResolveOperation({ document, operation, request, contextValue }) {
-          const variables = request.variables ?? {};
-          const refused =
-            operation && (await overBudget(schema, document, operation, variables, contextValue));
-          if (refused) throw refused;
-        },
-        willSendResponse({ response: { body }, contextValue }) {
-          const providerCalls = callsReport(contextValue);
-          if (providerCalls && body.kind === 'single')
-            body.singleResult.extensions = { ...body.singleResult.extensions, providerCalls };
-          return Promise.resolve();
-        },
-      }),
-  };
-}
-
-/** Nine megabytes with everything in it, so loaded only where somebody looks. */
-async function renderPage(defaultQuery: string): Promise<string> {
-  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-  return renderGraphiQL({
-    title: 'Integrations',
-    defaultQuery,
-    headers: '{ "x-account-id": "demo" }',
-    // Which sends the headers above, as a WebSocket of a browser cannot. With `endpoint`, which is the page's own anyway,
-    // the other address would not count.
-    ...{ subscriptionsProtocol: 'GRAPHQL_SSE', subscriptionsEndpoint: '/graphql/stream' },
-  });
-}
-
-const needsIdentity = 'This needs an identity: send Authorization: Bearer <token>.';
-
-function refuse(reply: FastifyReply, message: string): FastifyReply {
-  return graphqlError(reply.header('www-authenticate', 'Bearer'), 401, 'UNAUTHENTICATED', message);
-}
-
-/** The header says the same as the error does, for who reads only headers. */
-function refusedWith(
-  reply: FastifyReply,
-  status: number,
-  errors: readonly { extensions?: Record<string, unknown> }[],
-): FastifyReply {
-  const seconds = errors[0]?.extensions?.retryAfterSeconds;
-  if (typeof seconds === 'number') reply.header('retry-after', String(seconds));
-  return reply.code(status).send({ errors });
-}
-
-function graphqlError(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
-  return reply.code(status).send({ errors: [{ message, extensions: { code } }] });
-}
-
-function apolloLog(log: Log) {
-  return {
-    debug: (message: string) => log.debug(message),
-    info: (message: string) => log.debug(message),
-    warn: (message: string) => log.warn(message),
-    error: (message: string) => log.error(message),
-  };
 }

@@ -10,6 +10,7 @@ import {
   type TransactionSettings,
 } from 'kysely';
 import pg from 'pg';
+import { createGivenNames, type GivenNames } from './givenNames.ts';
 import { tenantRole } from './secondWall.ts';
 import { nameOf, type NamedQuery } from './statements.ts';
 import type { Tables } from './tables.ts';
@@ -30,14 +31,14 @@ export function openForAccount(
 ): (accountId: string | undefined) => Kysely<Tables> {
   const adapter = dialect.createAdapter();
   const compiler = dialect.createQueryCompiler();
-  const sessions: Sessions = { forgot: 0, had: 0 };
+  const names = createGivenNames();
   return (accountId) => {
     const scope = accountId === undefined ? noScope : scopeOf(accountId);
     const own: Dialect = {
       createAdapter: () => adapter,
       createQueryCompiler: () => compiler,
       createIntrospector: (db) => dialect.createIntrospector(db),
-      createDriver: () => accountDriver(pool, scope, sessions),
+      createDriver: () => accountDriver(pool, scope, names),
     };
     return new Kysely<Tables>({ ...config, dialect: own });
   };
@@ -69,11 +70,11 @@ function scopeOf(accountId: string): Scope {
   };
 }
 
-function accountDriver(pool: pg.Pool, scope: Scope, sessions: Sessions): Driver {
+function accountDriver(pool: pg.Pool, scope: Scope, names: GivenNames): Driver {
   const of = (connection: DatabaseConnection) => connection as AccountConnection;
   return {
     init: () => Promise.resolve(),
-    acquireConnection: async () => new AccountConnection(await pool.connect(), scope, sessions),
+    acquireConnection: async () => new AccountConnection(await pool.connect(), scope, names),
     beginTransaction: (connection, settings) => of(connection).begin(settings),
     commitTransaction: (connection) => of(connection).commit(),
     rollbackTransaction: (connection) => of(connection).rollback(),
@@ -86,13 +87,13 @@ function accountDriver(pool: pg.Pool, scope: Scope, sessions: Sessions): Driver 
 class AccountConnection implements DatabaseConnection {
   readonly #client: pg.PoolClient;
   readonly #scope: Scope;
-  readonly #sessions: Sessions;
+  readonly #names: GivenNames;
   #inTransaction = false;
 
-  constructor(client: pg.PoolClient, scope: Scope, sessions: Sessions) {
+  constructor(client: pg.PoolClient, scope: Scope, names: GivenNames) {
     this.#client = client;
     this.#scope = scope;
-    this.#sessions = sessions;
+    this.#names = names;
   }
 
   async begin({ isolationLevel, accessMode }: TransactionSettings): Promise<void> {
@@ -130,7 +131,7 @@ class AccountConnection implements DatabaseConnection {
     const statement = { name: query.name ?? '', text: query.sql, values: query.parameters };
     const { command, rowCount, rows } = this.#inTransaction
       ? await this.#client.query<R & pg.QueryResultRow>(extended(unnamed(statement)))
-      : await runAlone<R>(this.#client, this.#sessions, this.#scope.set, statement);
+      : await runAlone<R>(this.#client, this.#names, this.#scope.set, statement);
     const changes = ['INSERT', 'UPDATE', 'DELETE', 'MERGE'].includes(command);
     return { rows, ...(changes && { numAffectedRows: BigInt(rowCount ?? 0) }) };
   }
@@ -148,21 +149,7 @@ const extended = ({ name, text, values }: Statement) => ({
 
 const unnamed = (statement: Statement): Statement => ({ ...statement, name: '' });
 
-/** What has become of the sessions of a pool. */
-interface Sessions {
-  /** How often one did not have what it was given, less what is long ago. */
-  forgot: number;
-  /** How many statements they have answered since they first forgot one. */
-  had: number;
-}
-
-/**
- * Sessions do not forget, but a PgBouncer that pools transactions and does not follow prepared statements gives another
- * one each time. Seen so often, names are given up: they cost a second round trip each time. Seen now and then, as where
- * somebody has told a session to forget, they are not.
- */
-const mostForgotten = 20;
-const longAgo = 1_000;
+/** SQLSTATE: a session does not know the name. */
 const forgotten = '26000';
 
 /** The columns are others by now, or no longer go with the types that the session took the values to have. */
@@ -171,22 +158,21 @@ const outdated = ['0A000', '42804', '42883'];
 /** Once more where the session has forgotten a statement or it is outdated: nothing has happened, and it is parsed anew. */
 async function runAlone<R>(
   client: pg.PoolClient,
-  sessions: Sessions,
+  names: GivenNames,
   first: Statement | undefined,
   second: Statement,
 ): Promise<pg.QueryResult<R & pg.QueryResultRow>> {
   const run = () =>
-    sessions.forgot < mostForgotten
+    names.areOfUse()
       ? runPair<R>(client, first, second)
       : runPair<R>(client, first && unnamed(first), unnamed(second));
   try {
     const result = await run().catch((error: { code?: string }) => {
-      if (error.code === forgotten) sessions.forgot++;
+      if (error.code === forgotten) names.forgotten();
       else if (!outdated.includes(error.code ?? '')) throw error;
       return run();
     });
-    if (sessions.forgot > 0 && sessions.forgot < mostForgotten && ++sessions.had % longAgo === 0)
-      sessions.forgot--;
+    names.answered();
     return result;
   } catch (error) {
     // Its own leads to the socket; this one to whoever asked.

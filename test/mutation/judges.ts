@@ -15,6 +15,7 @@ export const groups: Readonly<Record<string, Readonly<Record<string, readonly st
     'src/connections/returnTo.ts': ['connections/returnTo'],
     'src/subscriptions/credentials.ts': ['subscriptions/credentials'],
     'src/db/accountDialect.ts': ['db/account{Dialect,Sessions}'],
+    'src/db/givenNames.ts': ['db/givenNames'],
     'src/db/secondWall.ts': ['db/secondWall'],
     'src/connections/connection.ts': ['connections/connection'],
     'resolvers/context.ts': ['resolvers/schema'],

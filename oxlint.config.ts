@@ -2,8 +2,8 @@ import type { OxlintConfig, OxlintOverride } from 'oxlint';
 
 /**
  * What other folders of `src` may import of each folder, lowest first; everything else in a folder is its own. Imports
- * point one way: up this list, never down. `main` constructs everything, so it may import everything; nothing imports
- * `main` or, but for `main`, the sandbox.
+ * point one way: up this list, never down. `main` and `core` construct everything, so they may import everything, and
+ * `main` has two helpers that may, too: nothing else imports those, `main`, or the sandbox.
  */
 const bottom = ['errors.ts', 'log.ts', 'clock.ts', 'deadline.ts', 'background.ts'];
 const calls = ['calls/caller.ts', 'calls/http.ts', 'calls/addresses.ts', 'calls/valueAt.ts'];
@@ -88,12 +88,12 @@ const layers = [
   layer(
     'src/*.ts',
     [...from('./', upToWebhooks), ...resolvers],
-    ['../**', './*/**', './main.ts', './metrics.ts'],
+    ['../**', './*/**', './main.ts', './metrics.ts', './development.ts', './configuredCatalog.ts'],
   ),
   layer(
     'src/{server,graphqlRoutes,apollo}.ts',
     [...from('./', [...upToWebhooks, ...guard, ...execution, ...subscriptions]), ...resolvers],
-    ['../**', './*/**', './main.ts'],
+    ['../**', './*/**', './main.ts', './development.ts', './configuredCatalog.ts'],
   ),
   layer(
     'src/metrics.ts',

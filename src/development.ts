@@ -22,11 +22,14 @@ query Connections {
 }
 `;
 
-/** The emulated providers, which in production are not even loaded. */
-export async function openSandbox(config: Config): Promise<Sandbox> {
+/** The emulated providers, which in production are not even loaded. `unlessInUse` says what of their port is wrong. */
+export async function openSandbox(
+  config: Config,
+  unlessInUse: (error: NodeJS.ErrnoException) => never,
+): Promise<Sandbox> {
   const { startSandbox } = await import('./sandbox/sandbox.ts');
   const stateFile = join(config.dataDir, 'sandbox.json');
-  return startSandbox({ port: config.sandbox.port, clock: systemClock, stateFile });
+  return startSandbox({ port: config.sandbox.port, clock: systemClock, stateFile }).catch(unlessInUse);
 }
 
 /** What the emulated providers' consoles would be told by hand. MyCarrierPackets has an address for each connection. */

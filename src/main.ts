@@ -75,7 +75,7 @@ async function start(config: Config, described: readonly DescribedProvider[], lo
       'ENCRYPTION_KEYS lacks a key that is in use: the accounts it seals cannot be opened until it is back',
     );
   const sandbox = config.sandbox.enabled
-    ? await openSandbox(config).catch(unlessInUse('SANDBOX_PORT', config.sandbox.port))
+    ? await openSandbox(config, unlessInUse('SANDBOX_PORT', config.sandbox.port))
     : undefined;
   if (sandbox) stops.push(() => sandbox.close());
   const catalog = configuredCatalog(described, config, sandbox);

@@ -1,6 +1,5 @@
 import type { FastifyReply } from 'fastify';
 
-/** How GraphQL routes refuse: errors as GraphQL has them, under the HTTP status that says the same. */
 export const needsIdentity = 'This needs an identity: send Authorization: Bearer <token>.';
 
 export function refuse(reply: FastifyReply, message: string): FastifyReply {
@@ -18,6 +17,7 @@ export function refusedWith(
   return reply.code(status).send({ errors });
 }
 
+/** An error as GraphQL has it, under the HTTP status that says the same. */
 export function graphqlError(
   reply: FastifyReply,
   status: number,

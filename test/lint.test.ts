@@ -49,6 +49,10 @@ const refusedImports: [file: string, ...specifiers: string[]][] = [
   ['src/metrics.ts', './main.ts', './server.ts', './core.ts', './db/tables.ts', './calls/turns.ts'],
   ['src/identity.ts', './metrics.ts'],
   ['src/connections/b.ts', '../metrics.ts'],
+  ['src/identity.ts', './development.ts', './configuredCatalog.ts'],
+  ['src/server.ts', './development.ts', './configuredCatalog.ts'],
+  ['src/graphqlRoutes.ts', './main.ts', './sandbox/sandbox.ts', './webhooks/deliver.ts'],
+  ['src/apollo.ts', './main.ts', './sandbox/sandbox.ts', './db/postgres.ts'],
   ['src/server.ts', './main.ts', './webhooks/deliver.ts', './sandbox/sandbox.ts', '../resolvers/loaders.ts'],
   [
     'resolvers/a.ts',
@@ -90,6 +94,9 @@ const openImports: [file: string, ...specifiers: string[]][] = [
     './identity.ts',
     './metrics.ts',
   ],
+  ['src/development.ts', './sandbox/sandbox.ts', './config.ts'],
+  ['src/configuredCatalog.ts', './sandbox/sandbox.ts', './providers/configured/load.ts'],
+  ['src/graphqlRoutes.ts', './guard/guard.ts', './apollo.ts', './subscriptions/subscriptions.ts'],
   ['src/main.ts', './server.ts', './sandbox/sandbox.ts', './webhooks/deliver.ts', '../resolvers/index.ts'],
   [
     'resolvers/a.ts',

@@ -13,7 +13,7 @@ export interface GivenNames {
 }
 
 const mostForgotten = 20;
-/** So many answers later, one that was forgotten is long ago. */
+/** After so many answers, one of those that were forgotten is long ago. */
 const longAgo = 1_000;
 
 export function createGivenNames(): GivenNames {
@@ -23,7 +23,6 @@ export function createGivenNames(): GivenNames {
     areOfUse: () => forgotten < mostForgotten,
     forgotten() {
       forgotten++;
-      answers = 0;
     },
     answered() {
       if (forgotten === 0 || forgotten >= mostForgotten || ++answers < longAgo) return;

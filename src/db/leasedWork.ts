@@ -27,8 +27,8 @@ export function createLeasedWork<Claimed extends { lease: string }>(
     renew: (leases: readonly string[]) => Promise<void>;
     /** Gives the lease up at its end. One that rejects leaves it to run out. */
     work: (claimed: Claimed) => Promise<void>;
-    /** The database cannot be asked, or, with what was `claimed`, its work was left undone. */
-    onError: (error: unknown, claimed?: Claimed) => void;
+    /** Nothing was claimed, or no lease was renewed; with what was `claimed`: its work was left undone. */
+    onError: (error: unknown, during: 'claim' | 'renew' | 'work', claimed?: Claimed) => void;
   },
 ): LeasedWork {
   const { concurrency, lookEveryMs } = of;
@@ -40,7 +40,7 @@ export function createLeasedWork<Claimed extends { lease: string }>(
   const begin = (claimed: Claimed) => {
     const end = of
       .work(claimed)
-      .catch((error: unknown) => of.onError(error, claimed))
+      .catch((error: unknown) => of.onError(error, 'work', claimed))
       .finally(() => {
         underWay.delete(claimed.lease);
         look();
@@ -50,18 +50,18 @@ export function createLeasedWork<Claimed extends { lease: string }>(
   const take = async (): Promise<boolean> => {
     const free = concurrency - underWay.size;
     // From before the look, which may just miss what is news during it. `stop` is news, too.
-    const news = wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2));
+    const told = wakeups.wait('', lookEveryMs * (0.75 + clock.random() / 2));
     const claimed = free > 0 ? await of.claim(free) : [];
     for (const one of claimed) begin(one);
-    if (claimed.length < free || free <= 0) await news;
+    if (claimed.length < free || free <= 0) await told;
     return true;
   };
   const renew = async (): Promise<boolean> => {
     if (underWay.size > 0) await of.renew([...underWay.keys()]);
     return false;
   };
-  const taking = createBackground(clock, lookEveryMs, take, of.onError);
-  const renewing = createBackground(clock, of.renewEveryMs, renew, of.onError);
+  const taking = createBackground(clock, lookEveryMs, take, (error) => of.onError(error, 'claim'));
+  const renewing = createBackground(clock, of.renewEveryMs, renew, (error) => of.onError(error, 'renew'));
   return {
     news: { notified: look, connected: look },
     start() {

@@ -25,6 +25,11 @@ export interface Polling {
 /** Rounds at one time in this process. */
 const concurrency = 16;
 const lookEveryMs = 1_000;
+const troubles = {
+  claim: 'due syncs cannot be looked for',
+  renew: 'the leases of syncs cannot be renewed',
+  work: 'a sync was interrupted',
+};
 
 export function createPolling(
   deps: PageTurningDeps & {
@@ -40,10 +45,8 @@ export function createPolling(
     claim: (count) => claimRounds(db, count, new Date(clock.now())),
     renew: (leases) => renewRounds(db, leases),
     work: (round) => workRound(round, stopping.signal),
-    onError: (error, round) =>
-      round
-        ? log.warn({ err: error, connectionId: round.connectionId }, 'a sync was interrupted')
-        : log.warn({ err: error }, 'due syncs cannot be looked for'),
+    onError: (error, during, round) =>
+      log.warn({ err: error, ...(round && { connectionId: round.connectionId }) }, troubles[during]),
   });
   return {
     due: rounds.news,

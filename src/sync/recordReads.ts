@@ -7,12 +7,12 @@ export interface RecordRef {
   externalId: string;
 }
 
-export const recordKey = ({ resource, externalId }: RecordRef) => JSON.stringify([resource, externalId]);
+export const refKey = ({ resource, externalId }: RecordRef) => JSON.stringify([resource, externalId]);
 
 /** What became of the read of one record; a null snapshot: the provider has no such record. */
 export type Verdict = { snapshot: RecordSnapshot | null } | { failure: unknown };
 
-export interface Verdicts {
+interface Verdicts {
   get(ref: RecordRef): Verdict;
 }
 
@@ -45,7 +45,7 @@ export async function readTogether(
     try {
       const found = await read(resource, ids);
       for (const externalId of ids)
-        verdicts.set(recordKey({ resource, externalId }), { snapshot: found.get(externalId) ?? null });
+        verdicts.set(refKey({ resource, externalId }), { snapshot: found.get(externalId) ?? null });
     } catch (failure) {
       const isCommon = failure instanceof IntegrationError && common.has(failure.code);
       if (ids.length > 1 && !isCommon) {
@@ -54,7 +54,7 @@ export async function readTogether(
         await ask(resource, ids.slice(middle));
         return;
       }
-      for (const externalId of ids) verdicts.set(recordKey({ resource, externalId }), { failure });
+      for (const externalId of ids) verdicts.set(refKey({ resource, externalId }), { failure });
     }
   };
 
@@ -65,5 +65,5 @@ export async function readTogether(
       return batchesOf(records, resource, ids).map((batch) => ask(resource, batch));
     }),
   );
-  return { get: (ref) => verdicts.get(recordKey(ref))! };
+  return { get: (ref) => verdicts.get(refKey(ref))! };
 }

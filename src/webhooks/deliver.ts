@@ -13,7 +13,7 @@ import type { Log } from '../log.ts';
 import type { Catalog } from '../providers/catalog.ts';
 import { isAnnounced } from '../providers/provider.ts';
 import { applyChanges, type AppliedChange, type RecordChange, type StatusColumns } from '../sync/changes.ts';
-import { recordKey, type RecordRef } from '../sync/recordReads.ts';
+import { refKey, type RecordRef } from '../sync/recordReads.ts';
 import { hastenRounds } from '../sync/rounds.ts';
 import {
   claimQueues,
@@ -63,6 +63,11 @@ const batchesInARow = 10;
 const lookEveryMs = 1_000;
 const claimEveryMs = 5_000;
 const pruneEveryMs = 600_000;
+const troubles = {
+  claim: 'deliveries cannot be looked for',
+  renew: 'the leases of deliveries cannot be renewed',
+  work: 'a queue of deliveries could not be released',
+};
 
 export function createDeliveries(deps: {
   /** Past all walls: looks for work in all accounts. */
@@ -92,8 +97,8 @@ export function createDeliveries(deps: {
     const account = forAccount(accountId);
     const connection = (await findConnections(account, clock, accountId, [connectionId])).get(connectionId);
     const known = connection && catalog.find(connection.integrationId);
-    const store = (outcomes: readonly Outcome[], rest?: Parameters<typeof commit>[3]) =>
-      commit(queue, outcomes, connection, rest);
+    const store = (results: readonly Outcome[], rest?: Parameters<typeof commit>[3]) =>
+      commit(queue, results, connection, rest);
     if (!connection || connection.status === 'DISCONNECTED') return store(deliveries.map(done));
     if (connection.status !== 'ACTIVE' || !known) {
       const code = known ? 'REAUTHORIZATION_REQUIRED' : 'NOT_CONFIGURED';
@@ -121,7 +126,7 @@ export function createDeliveries(deps: {
           actor: 'PROVIDER',
         });
         return refs.flatMap((ref) =>
-          (about.get(recordKey(ref)) ?? []).map(({ delivery }) => ({
+          (about.get(refKey(ref)) ?? []).map(({ delivery }) => ({
             ...failed(delivery, cause, connection.integrationId),
             status: 'DEAD' as const,
             nextAttemptAt: null,
@@ -220,15 +225,15 @@ export function createDeliveries(deps: {
     await releaseQueue(db, queue, now());
   };
 
-  const onError = (error: unknown) => log.warn({ err: error }, 'deliveries cannot be looked for');
   const queues = createLeasedWork<ClaimedQueue>(clock, {
     ...{ concurrency, lookEveryMs, renewEveryMs },
     claim: (count) => claimQueues(db, count, now()),
     renew: (leases) => renewLeases(db, leases),
     work: workQueue,
-    onError: (error, queue) =>
-      queue ? log.warn({ err: error }, 'a queue of deliveries could not be released') : onError(error),
+    onError: (error, during, queue) =>
+      log.warn({ err: error, ...(queue && { connectionId: queue.connectionId }) }, troubles[during]),
   });
+  const onError = (error: unknown) => log.warn({ err: error }, 'deliveries cannot be handed over or pruned');
   const rounds = [
     createBackground(clock, claimEveryMs, async () => (await claimUnclaimed(db)) > 0, onError),
     createBackground(clock, pruneEveryMs, () => pruneDeliveries(db, now()), onError),

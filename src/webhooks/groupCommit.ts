@@ -37,6 +37,7 @@ export function createGroupCommit<Row>(options: {
   let waitingRows = 0;
   let inFlight = 0;
   let scheduled = false;
+  let handedOver = false;
 
   const take = (): Entry<Row>[] => {
     let rows = 0;
@@ -56,9 +57,15 @@ export function createGroupCommit<Row>(options: {
       failure = new NotStored('the database did not take it', { cause });
     }
     inFlight--;
-    // The database has its next batch before the many who wait are answered.
-    begin();
+    // The database has its next batch before the many who wait are answered. Once in a turn of the event loop: the embedded
+    // one answers without it, and batch after batch would stop all else.
+    if (handedOver) schedule();
+    else {
+      handedOver = true;
+      begin();
+    }
     setImmediate(() => {
+      handedOver = false;
       for (const entry of batch)
         if (failure) entry.reject(failure);
         else entry.resolve();

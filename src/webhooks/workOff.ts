@@ -5,9 +5,9 @@ import type { Connection } from '../connections/connection.ts';
 import type { Health } from '../connections/states.ts';
 import type { StoredNotice, Tables } from '../db/tables.ts';
 import { IntegrationError, problem, problemOf, type IntegrationProblem } from '../errors.ts';
-import type { Catalog } from '../providers/catalog.ts';
+import type { Catalog, ConfiguredProvider } from '../providers/catalog.ts';
 import type { RecordChange } from '../sync/changes.ts';
-import { readTogether, recordKey, type RecordRef, type Verdict } from '../sync/recordReads.ts';
+import { readTogether, refKey, type RecordRef, type Verdict } from '../sync/recordReads.ts';
 import type { Outcome, WaitingDelivery } from './deliveryRows.ts';
 import type { Outcomes } from './outcomes.ts';
 
@@ -29,7 +29,7 @@ export interface WorkedOff {
   changes: RecordChange[];
   /** Resources of which only a poll can tell. */
   toPoll: Set<string>;
-  /** By `recordKey`: what was told of each record, in the order of its arrival. */
+  /** By `refKey`: what was told of each record, in the order of its arrival. */
   about: Map<string, Told[]>;
 }
 
@@ -84,16 +84,15 @@ export function createWorkOff(deps: {
   };
 
   /** Sorts what is told: outcomes of all that is told of one record are one. */
-  const sort = async (connection: Connection, deliveries: readonly WaitingDelivery[]) => {
-    const { provider } = catalog.find(connection.integrationId)!;
+  const sort = ({ provider }: ConfiguredProvider, deliveries: readonly WaitingDelivery[]) => {
     const about: WorkedOff['about'] = new Map();
     const toPoll = new Set<string>();
     for (const delivery of deliveries) {
       const { notice } = delivery;
-      if (notice.kind === 'revoked') await revoke(connection, delivery);
-      else if (notice.kind === 'missed') for (const resource of provider.resources) toPoll.add(resource);
+      if (notice.kind === 'revoked') continue;
+      if (notice.kind === 'missed') for (const resource of provider.resources) toPoll.add(resource);
       else {
-        const key = recordKey(notice);
+        const key = refKey(notice);
         const own = about.get(key);
         if (own) own.push({ delivery, notice });
         else about.set(key, [{ delivery, notice }]);
@@ -137,10 +136,11 @@ export function createWorkOff(deps: {
   };
 
   return async (connection, deliveries, signal) => {
-    const { provider } = catalog.find(connection.integrationId)!;
+    for (const delivery of deliveries) await revoke(connection, delivery);
+    const configured = catalog.find(connection.integrationId)!;
     const outcomes = new Map(deliveries.map((delivery) => [delivery.id, done(delivery)]));
-    const { about, toPoll, changes, reads } = await sort(connection, deliveries);
-    const verdicts = await readTogether(provider, reads, (resource, ids) =>
+    const { about, toPoll, changes, reads } = sort(configured, deliveries);
+    const verdicts = await readTogether(configured.provider, reads, (resource, ids) =>
       api.records(connection, resource, ids, {
         deadlineAtMs: clock.now() + readWithinMs,
         priority: 'webhook',

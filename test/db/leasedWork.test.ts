@@ -11,29 +11,34 @@ interface Row {
 function rows(due: string[], { concurrency = 2, lookEveryMs = 60_000, renewEveryMs = 60_000 } = {}) {
   const asked: number[] = [];
   const renewed: string[][] = [];
-  const errors: { error: unknown; lease: string | undefined }[] = [];
+  const errors: { error: unknown; during: string; lease?: string | undefined }[] = [];
   const ends = new Map<string, PromiseWithResolvers<void>>();
   const faults: Error[] = [];
+  const renewalFaults: Error[] = [];
+  const held: Promise<void>[] = [];
   const work = createLeasedWork<Row>(systemClock, {
     ...{ concurrency, lookEveryMs, renewEveryMs },
-    claim(count) {
+    async claim(count) {
       asked.push(count);
       const fault = faults.shift();
-      if (fault) return Promise.reject(fault);
-      return Promise.resolve(due.splice(0, count).map((lease) => ({ lease })));
+      if (fault) throw fault;
+      const claimed = due.splice(0, count).map((lease) => ({ lease }));
+      await held.shift();
+      return claimed;
     },
-    renew(leases) {
+    async renew(leases) {
       renewed.push([...leases]);
-      return Promise.resolve();
+      const fault = renewalFaults.shift();
+      if (fault) throw fault;
     },
     work({ lease }) {
       const end = Promise.withResolvers<void>();
       ends.set(lease, end);
       return end.promise;
     },
-    onError: (error, row) => errors.push({ error, lease: row?.lease }),
+    onError: (error, during, row) => errors.push({ error, during, lease: row?.lease }),
   });
-  return { work, due, asked, renewed, errors, ends, faults };
+  return { work, due, asked, renewed, errors, ends, faults, renewalFaults, held };
 }
 
 describe('work that lies in rows', () => {
@@ -112,11 +117,61 @@ describe('work that lies in rows', () => {
     work.start();
     due.push('a', 'b');
     await expect.poll(() => ends.has('a')).toBe(true);
-    expect(errors).toEqual([{ error: away, lease: undefined }]);
+    expect(errors).toEqual([{ error: away, during: 'claim', lease: undefined }]);
     ends.get('a')!.reject(broken);
     await expect.poll(() => ends.has('b')).toBe(true);
-    expect(errors[1]).toEqual({ error: broken, lease: 'a' });
+    expect(errors[1]).toEqual({ error: broken, during: 'work', lease: 'a' });
     ends.get('b')!.resolve();
     await work.stop();
+  });
+
+  it('is renewed again after a renewal that fails', async () => {
+    const { work, errors, ends, renewed, renewalFaults } = rows(['a'], { renewEveryMs: 10 });
+    const away = new Error('away');
+    renewalFaults.push(away);
+    work.start();
+    await expect.poll(() => renewed.length).toBeGreaterThan(1);
+    expect(errors).toEqual([{ error: away, during: 'renew', lease: undefined }]);
+    ends.get('a')!.resolve();
+    await work.stop();
+  });
+
+  it('is looked for once more where news comes during a look', async () => {
+    const { work, due, asked, ends, held } = rows([]);
+    const look = Promise.withResolvers<void>();
+    held.push(look.promise);
+    work.start();
+    await expect.poll(() => asked.length).toBe(1);
+    due.push('a');
+    work.news.notified('');
+    look.resolve();
+    await expect.poll(() => ends.has('a')).toBe(true);
+    ends.get('a')!.resolve();
+    await work.stop();
+  });
+
+  it('ends at once where there is none', async () => {
+    const { work } = rows([]);
+    work.start();
+    await sleep(5);
+    const startedAt = performance.now();
+    await work.stop();
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
+  it('is worked on to its end although it was claimed while the process stops', async () => {
+    const { work, asked, ends, held } = rows(['a']);
+    const look = Promise.withResolvers<void>();
+    held.push(look.promise);
+    work.start();
+    await expect.poll(() => asked.length).toBe(1);
+    let isStopped = false;
+    const stopped = work.stop().then(() => (isStopped = true));
+    look.resolve();
+    await expect.poll(() => ends.has('a')).toBe(true);
+    await sleep(10);
+    expect(isStopped).toBe(false);
+    ends.get('a')!.resolve();
+    await stopped;
   });
 });

@@ -52,6 +52,35 @@ describe('a group commit', () => {
     expect(await Promise.all([second, ...third])).toEqual(Array.from({ length: 4 }, () => 'stored'));
   });
 
+  it('hands the next batch over before those of the last hear of it', async () => {
+    const { clock, writes, outcome } = open({ batchesInFlight: 1 });
+    let isTold = false;
+    const first = outcome([1]).then(() => (isTold = true));
+    await clock.advance(0);
+    const second = outcome([2]);
+    await clock.advance(0);
+    writes[0]!.end();
+    await new Promise(process.nextTick);
+    expect(writes.map(({ rows }) => rows)).toEqual([[1], [2]]);
+    expect(isTold).toBe(false);
+    writes[1]!.end();
+    await Promise.all([first, second]);
+  });
+
+  it('leaves the event loop its turns where the database answers without it', async () => {
+    let written = 0;
+    const write = () => Promise.resolve(void written++);
+    const { outcome } = open({ write, rowsAtOnce: 1, batchesInFlight: 1 });
+    const all = Promise.all(Array.from({ length: 20 }, (_, row) => outcome([row])));
+    const seen: number[] = [];
+    while (written < 20) {
+      await new Promise(setImmediate);
+      seen.push(written);
+    }
+    expect(new Set(seen).size).toBeGreaterThanOrEqual(10);
+    expect(new Set(await all)).toEqual(new Set(['stored']));
+  });
+
   it('closes a batch once it is full, and splits no request', async () => {
     const { clock, writes, outcome } = open();
     const requests = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 11, 12], [13]];

@@ -57,30 +57,30 @@ export function createWorkOff(deps: {
   const { done, failed } = deps.outcomes;
   const now = () => new Date(clock.now());
 
-  /** The provider has ended the authorization: what was said of an earlier one, or of other people's, is nothing to this. */
-  const revoke = async (connection: Connection, delivery: WaitingDelivery) => {
-    const { notice } = delivery;
-    if (notice.kind !== 'revoked' || delivery.generation !== connection.generation) return;
-    const before = notice.occurredAt !== null && connection.connectedAt !== null;
-    if (
-      before &&
-      Date.parse(notice.occurredAt!) < Math.floor(connection.connectedAt!.getTime() / 1_000) * 1_000
-    )
-      return;
-    if (notice.users !== null && !(await actsAs(connection, notice.users))) return;
+  /** Whether the provider has ended this authorization: what was said of an earlier one, or of other people's, is nothing to it. */
+  const isEnded = async (connection: Connection, deliveries: readonly WaitingDelivery[]) => {
+    // Providers tell seconds.
+    const sinceMs = Math.floor((connection.connectedAt?.getTime() ?? 0) / 1_000) * 1_000;
+    const said = deliveries.flatMap(({ notice, generation }) => {
+      if (notice.kind !== 'revoked' || generation !== connection.generation) return [];
+      return notice.occurredAt !== null && timeOf(notice) < sinceMs ? [] : [notice];
+    });
+    if (said.some(({ users }) => users === null)) return true;
+    const users = said.flatMap((notice) => notice.users ?? []);
+    if (users.length === 0) return false;
+    const row = await forAccount(connection.accountId)
+      .selectFrom('oauth_tokens')
+      .select('external_user_id')
+      .where('account_id', '=', connection.accountId)
+      .where('connection_id', '=', connection.id)
+      .executeTakeFirst();
+    const user = row?.external_user_id;
+    return user === null || user === undefined || users.includes(user);
+  };
+  const end = async (connection: Connection) => {
     const { name } = catalog.find(connection.integrationId)!.provider;
     const cause = problem('REAUTHORIZATION_REQUIRED', `The authorization was ended in ${name}.`, now());
     await health.demote(connection, cause, 'WEBHOOK');
-  };
-  const actsAs = async ({ accountId, id }: Connection, users: readonly string[]) => {
-    const row = await forAccount(accountId)
-      .selectFrom('oauth_tokens')
-      .select('external_user_id')
-      .where('account_id', '=', accountId)
-      .where('connection_id', '=', id)
-      .executeTakeFirst();
-    const user = row?.external_user_id;
-    return users.length > 0 && (user === null || user === undefined || users.includes(user));
   };
 
   /** Sorts what is told: outcomes of all that is told of one record are one. */
@@ -136,7 +136,7 @@ export function createWorkOff(deps: {
   };
 
   return async (connection, deliveries, signal) => {
-    for (const delivery of deliveries) await revoke(connection, delivery);
+    if (await isEnded(connection, deliveries)) await end(connection);
     const configured = catalog.find(connection.integrationId)!;
     const outcomes = new Map(deliveries.map((delivery) => [delivery.id, done(delivery)]));
     const { about, toPoll, changes, reads } = sort(configured, deliveries);

@@ -17,7 +17,7 @@ import { embeddedNotifications, openNotifications, type Notifications } from './
 import { cureOfNoWall, currentUser } from './db/secondWall.ts';
 import { openDatabaseClock } from './db/databaseClock.ts';
 import { announce, firstQuery, openSandbox, tellWhereWebhooksGo } from './development.ts';
-import { ConfigurationError } from './errors.ts';
+import { ConfigurationError, IntegrationError } from './errors.ts';
 import { eventChannel } from './events/events.ts';
 import { createResolveIdentity } from './identity.ts';
 import { loadMasterKeys } from './keys.ts';
@@ -306,10 +306,11 @@ async function run(command: string | undefined): Promise<void> {
     return stopAll();
   }
   // One request's defect, of which nobody waits to hear any more, is not the end of everybody else's: graphql-js forgets
-  // the promises of a list's items when another of them ends the list.
-  process.on('unhandledRejection', (error) =>
-    log.error({ err: error }, 'a promise was rejected that nobody waited for'),
-  );
+  // the promises of a list's items when another of them ends the list. What was to be expected is no defect at all.
+  process.on('unhandledRejection', (error) => {
+    const level = error instanceof IntegrationError ? 'debug' : 'error';
+    log[level]({ err: error }, 'a promise was rejected that nobody waited for');
+  });
   drainOn(['SIGTERM', 'SIGINT'], config.drainDelayMs, log);
   await (starting = start(config, described, log));
 }
